@@ -1,0 +1,289 @@
+//! Routes for trying out meshes, alerts, timeouts and drains.
+//!
+//! Off by default, and never on in production: they let any client hold a connection, fail at will
+//! and read the headers that a proxy adds.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::SizedStream,
+    error::PayloadError,
+    http::{StatusCode, header},
+    rt::time::sleep,
+    web::{self, Bytes},
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::{Map, Value, json};
+
+use crate::{Endpoint, Methods, Problem, duration::compact, openapi};
+
+/// The debug routes.
+pub const ENDPOINTS: [Endpoint; 6] = [
+    Endpoint::new(
+        "/debug/delay/{duration}",
+        Methods::GET,
+        || web::to(delay),
+        delay_docs,
+    ),
+    Endpoint::new(
+        "/debug/status/{code}",
+        Methods::Any,
+        || web::to(status),
+        status_docs,
+    ),
+    Endpoint::new(
+        "/debug/bytes/{n}",
+        Methods::GET,
+        || web::to(bytes),
+        bytes_docs,
+    ),
+    Endpoint::new("/debug/echo", Methods::POST, || web::to(echo), echo_docs),
+    Endpoint::new(
+        "/debug/headers",
+        Methods::GET,
+        || web::to(headers),
+        headers_docs,
+    ),
+    Endpoint::new("/debug/panic", Methods::GET, || web::to(panic), panic_docs),
+];
+
+/// The longest delay that may be asked for.
+const MAX_DELAY: Duration = Duration::from_mins(1);
+
+/// The most bytes that may be asked for: 64 MiB.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What `/debug/bytes` sends again and again.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// Request headers whose value is a secret.
+const SECRET_HEADERS: [header::HeaderName; 3] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+];
+
+/// `GET /debug/delay/{duration}`: waits, then says how long it did.
+async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
+    let asked = humantime::parse_duration(&path)
+        .ok()
+        .filter(|asked| *asked <= MAX_DELAY)
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "a delay is written as 250ms or 3s and is at most {}",
+                compact(MAX_DELAY)
+            ))
+        })?;
+    let start = Instant::now();
+    sleep(asked).await;
+    let waited = Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(0));
+    Ok(HttpResponse::Ok()
+        .insert_header(crate::NO_STORE)
+        .json(json!({ "waited": compact(waited) })))
+}
+
+/// `ANY /debug/status/{code}`: answers with that status.
+async fn status(path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let status = path
+        .parse::<u16>()
+        .ok()
+        .filter(|code| (200..=599).contains(code))
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or_else(|| Problem::bad_request("a status is a number from 200 to 599"))?;
+    if status.is_client_error() || status.is_server_error() {
+        return Err(Problem::new(status, "this status was asked for"));
+    }
+    let mut response = HttpResponse::build(status);
+    response.insert_header(crate::NO_STORE);
+    // These have no body by definition; one would be taken for the start of the next response.
+    Ok(match status {
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
+            response.finish()
+        }
+        _ => response.json(json!({ "status": status.as_u16() })),
+    })
+}
+
+/// `GET /debug/bytes/{n}`: streams that many zero bytes.
+async fn bytes(path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let total = path
+        .parse::<u64>()
+        .ok()
+        .filter(|n| *n <= MAX_BYTES)
+        .ok_or_else(|| {
+            Problem::bad_request(format!("a size is a number of bytes, at most {MAX_BYTES}"))
+        })?;
+    let chunks = stream::unfold(total, |left| async move {
+        let size = left.min(ZEROS.len() as u64);
+        let chunk = Bytes::from_static(ZEROS.get(..usize::try_from(size).ok()?)?);
+        (size > 0).then_some((Ok::<_, actix_web::Error>(chunk), left - size))
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header(crate::NO_STORE)
+        .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
+        .body(SizedStream::new(total, Box::pin(chunks))))
+}
+
+/// `POST /debug/echo`: streams the body back as it arrives.
+///
+/// The answer starts with the first piece of the body, so whatever is wrong with it until then
+/// still gets its true status. What goes wrong later can only break the answer off.
+async fn echo(mut body: web::Payload) -> Result<HttpResponse, Problem> {
+    let first = match poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
+        Some(Err(error)) => return Err(Problem::from(&error)),
+        Some(Ok(first)) => Some(Ok::<_, PayloadError>(first)),
+        None => None,
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header(crate::NO_STORE)
+        .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .streaming(stream::iter(first).chain(body)))
+}
+
+/// `GET /debug/headers`: the request as this server saw it.
+async fn headers(req: HttpRequest) -> impl Responder {
+    let mut seen = Map::new();
+    for (name, value) in req.headers() {
+        let value = if SECRET_HEADERS.contains(name) {
+            "********".into()
+        } else {
+            String::from_utf8_lossy(value.as_bytes())
+        };
+        let values = seen
+            .entry(name.as_str())
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(values) = values {
+            values.push(value.into());
+        }
+    }
+    HttpResponse::Ok()
+        .insert_header(crate::NO_STORE)
+        .json(json!({
+            "method": req.method().as_str(),
+            "target": req.uri().to_string(),
+            "version": format!("{:?}", req.version()),
+            "client": req.peer_addr().map(|addr| addr.to_string()),
+            "headers": seen,
+        }))
+}
+
+/// `GET /debug/panic`: panics. The client gets a 500, the process lives.
+async fn panic() -> HttpResponse {
+    panic!("asked for by GET /debug/panic")
+}
+
+fn path_parameter(name: &str, schema: &Value) -> Value {
+    json!([{ "name": name, "in": "path", "required": true, "schema": schema }])
+}
+
+fn octets() -> Value {
+    openapi::response(
+        "Raw bytes",
+        "application/octet-stream",
+        &json!({ "type": "string", "format": "binary" }),
+    )
+}
+
+fn delay_docs() -> Value {
+    let waited = json!({
+        "type": "object",
+        "required": ["waited"],
+        "properties": { "waited": { "type": "string", "examples": ["250ms"] } }
+    });
+    json!({ "get": {
+        "operationId": "debugDelay",
+        "summary": "Answer after a delay of at most 60s",
+        "parameters": path_parameter("duration", &json!({ "type": "string", "examples": ["250ms"] })),
+        "responses": {
+            "200": openapi::json_response("How long it waited", &waited),
+            "400": openapi::problem(),
+            "503": openapi::problem(),
+            "default": openapi::problem()
+        }
+    } })
+}
+
+fn status_docs() -> Value {
+    let methods = Methods::Any.names();
+    let operations: Map<_, _> = methods
+        .iter()
+        .filter(|method| **method != "HEAD")
+        .map(|method| {
+            let method = method.to_ascii_lowercase();
+            let operation = json!({
+                "operationId": format!("debugStatus_{method}"),
+                "summary": "Answer with a status",
+                "parameters": path_parameter(
+                    "code",
+                    &json!({ "type": "integer", "minimum": 200, "maximum": 599 })
+                ),
+                "responses": { "default": { "description": "The status that was asked for" } }
+            });
+            (method, operation)
+        })
+        .collect();
+    Value::Object(operations)
+}
+
+fn bytes_docs() -> Value {
+    let n = json!({ "type": "integer", "minimum": 0, "maximum": MAX_BYTES });
+    json!({ "get": {
+        "operationId": "debugBytes",
+        "summary": "Stream zero bytes",
+        "parameters": path_parameter("n", &n),
+        "responses": { "200": octets(), "400": openapi::problem(), "default": openapi::problem() }
+    } })
+}
+
+fn echo_docs() -> Value {
+    json!({ "post": {
+        "operationId": "debugEcho",
+        "summary": "Stream the body back",
+        "requestBody": { "content": { "application/octet-stream": {} } },
+        "responses": {
+            "200": octets(),
+            "408": openapi::problem(),
+            "413": openapi::problem(),
+            "default": openapi::problem()
+        }
+    } })
+}
+
+fn headers_docs() -> Value {
+    let seen = json!({
+        "type": "object",
+        "required": ["method", "target", "version", "client", "headers"],
+        "properties": {
+            "method": { "type": "string" },
+            "target": { "type": "string" },
+            "version": { "type": "string" },
+            "client": { "type": ["string", "null"] },
+            "headers": {
+                "type": "object",
+                "additionalProperties": { "type": "array", "items": { "type": "string" } }
+            }
+        }
+    });
+    json!({ "get": {
+        "operationId": "debugHeaders",
+        "summary": "The request as the server saw it, secrets masked",
+        "responses": {
+            "200": openapi::json_response("The request", &seen),
+            "default": openapi::problem()
+        }
+    } })
+}
+
+fn panic_docs() -> Value {
+    json!({ "get": {
+        "operationId": "debugPanic",
+        "summary": "Panic: a 500, and the process lives",
+        "responses": { "500": openapi::problem(), "default": openapi::problem() }
+    } })
+}

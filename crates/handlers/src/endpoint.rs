@@ -1,0 +1,126 @@
+//! One declaration an endpoint.
+
+use std::{borrow::Cow, time::Duration};
+
+use actix_web::{
+    Route,
+    guard::{Guard as RouteGuard, GuardContext},
+    web,
+};
+use serde_json::Value;
+
+use crate::{Problem, guard::Guard};
+
+/// The methods that an endpoint answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Methods {
+    /// These methods; every other one is a 405 that lists them in `Allow`.
+    Only(&'static [&'static str]),
+    /// Whatever the client sends.
+    Any,
+}
+
+impl Methods {
+    /// `GET`, and `HEAD` with it: the same answer without its body.
+    pub const GET: Self = Self::Only(&["GET", "HEAD"]);
+    /// `POST`.
+    pub const POST: Self = Self::Only(&["POST"]);
+
+    /// The methods by name; the common ones where any is answered.
+    #[must_use]
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Only(names) => names,
+            Self::Any => &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        }
+    }
+}
+
+impl RouteGuard for Methods {
+    fn check(&self, ctx: &GuardContext<'_>) -> bool {
+        match self {
+            Self::Only(names) => names.contains(&ctx.head().method.as_str()),
+            Self::Any => true,
+        }
+    }
+}
+
+/// An endpoint: where it is, what it answers to, which handler answers, and how it is documented.
+///
+/// ```
+/// use actix_web::{Responder, web};
+/// use berth_handlers::{Endpoint, Methods};
+/// use serde_json::{Value, json};
+///
+/// /// `GET /api/v1/goodbye`
+/// pub const ENDPOINT: Endpoint = Endpoint::new("/api/v1/goodbye", Methods::GET, || web::to(goodbye), docs);
+///
+/// async fn goodbye() -> impl Responder {
+///     web::Json(json!({ "message": "Goodbye!" }))
+/// }
+///
+/// fn docs() -> Value {
+///     json!({ "get": {
+///         "operationId": "goodbye",
+///         "summary": "Say goodbye",
+///         "responses": { "200": { "description": "A farewell" } }
+///     } })
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The route's pattern: `/debug/bytes/{n}`. Also its label in the metrics and its path in the
+    /// OpenAPI document.
+    pub path: Cow<'static, str>,
+    /// The methods that it answers.
+    pub methods: Methods,
+    route: fn() -> Route,
+    openapi: fn() -> Value,
+}
+
+impl Endpoint {
+    /// An endpoint at `path`. `route` makes the route without a method guard; `openapi` gives the
+    /// path item of the OpenAPI document.
+    #[must_use]
+    pub const fn new(
+        path: &'static str,
+        methods: Methods,
+        route: fn() -> Route,
+        openapi: fn() -> Value,
+    ) -> Self {
+        Self {
+            path: Cow::Borrowed(path),
+            methods,
+            route,
+            openapi,
+        }
+    }
+
+    /// The same endpoint at another path, for a path that the settings choose.
+    #[must_use]
+    pub fn at(self, path: &str) -> Self {
+        Self {
+            path: Cow::Owned(path.to_owned()),
+            ..self
+        }
+    }
+
+    /// The OpenAPI path item.
+    #[must_use]
+    pub fn openapi(&self) -> Value {
+        (self.openapi)()
+    }
+
+    /// Registers the endpoint, its 405 and the guard around both.
+    pub(crate) fn mount(&self, cfg: &mut web::ServiceConfig, request_timeout: Duration) {
+        let methods = self.methods;
+        cfg.service(
+            web::resource(self.path.as_ref())
+                .route((self.route)().guard(methods))
+                .default_service(web::to(move || async move {
+                    Problem::method_not_allowed(methods.names())
+                }))
+                .wrap(Guard::new(request_timeout)),
+        );
+    }
+}

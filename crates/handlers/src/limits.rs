@@ -1,0 +1,185 @@
+//! What a request may cost before a handler sees it.
+
+use std::{
+    cell::Cell,
+    future::{Future, Ready, ready},
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::BoxBody,
+    dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    error::PayloadError,
+    http::header,
+    rt::time::{Instant, Sleep, sleep_until},
+    web::Bytes,
+};
+use futures_util::{Stream, future::Either};
+
+use crate::Problem;
+
+/// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
+pub(crate) const MAX_TARGET_BYTES: usize = 8192;
+
+/// Middleware that holds every request to the limits, whatever its handler does:
+///
+/// - a target longer than 8 KiB is a 414,
+/// - a body larger than `max_body_bytes` is a 413, at once where `Content-Length` admits it, else
+///   when the byte too many arrives,
+/// - a body that is not there after `body_timeout` is a 408.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a client may take to deliver the whole body.
+    pub body_timeout: Duration,
+}
+
+impl<S> Transform<S, ServiceRequest> for Limits
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = LimitsService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(LimitsService {
+            service,
+            limits: *self,
+        }))
+    }
+}
+
+#[derive(Debug)]
+pub struct LimitsService<S> {
+    service: S,
+    limits: Limits,
+}
+
+impl<S> Service<ServiceRequest> for LimitsService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = Either<Ready<Result<Self::Response, Error>>, S::Future>;
+
+    forward_ready!(service);
+
+    fn call(&self, mut req: ServiceRequest) -> Self::Future {
+        match self.limits.admit(&mut req) {
+            Ok(()) => Either::Right(self.service.call(req)),
+            Err(problem) => Either::Left(ready(Ok(req.into_response(problem.to_response())))),
+        }
+    }
+}
+
+impl Limits {
+    fn admit(&self, req: &mut ServiceRequest) -> Result<(), Problem> {
+        let target = req.uri().path_and_query().map_or(0, |t| t.as_str().len());
+        if target > MAX_TARGET_BYTES {
+            return Err(Problem::uri_too_long(MAX_TARGET_BYTES));
+        }
+        let payload = req.take_payload();
+        if matches!(payload, Payload::None) {
+            return Ok(());
+        }
+        let announced = req
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > self.max_body_bytes as u64) {
+            // Put back unread: the connection's owner has to see that a body is still coming.
+            req.set_payload(payload);
+            return Err(Problem::body_too_large(self.max_body_bytes));
+        }
+        let progress = BodyProgress::default();
+        req.set_payload(Payload::Stream {
+            payload: Box::pin(LimitedBody {
+                inner: payload,
+                limit: self.max_body_bytes,
+                remaining: self.max_body_bytes,
+                deadline: Instant::now() + self.body_timeout,
+                timer: None,
+                progress: progress.clone(),
+            }),
+        });
+        req.extensions_mut().insert(progress);
+        Ok(())
+    }
+}
+
+/// What became of a request's body so far, for whoever has to answer for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BodyProgress(Rc<Cell<Progress>>);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nobody is waiting for the client.
+    #[default]
+    Flowing,
+    /// The handler waits for more of it.
+    Waiting,
+    /// It did not arrive in time.
+    TimedOut,
+    /// It is larger than this many bytes.
+    TooLarge(usize),
+}
+
+impl BodyProgress {
+    pub(crate) fn get(&self) -> Progress {
+        self.0.get()
+    }
+}
+
+struct LimitedBody {
+    inner: Payload,
+    limit: usize,
+    remaining: usize,
+    deadline: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    progress: BodyProgress,
+}
+
+impl Stream for LimitedBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.inner).poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                if let Some(remaining) = this.remaining.checked_sub(chunk.len()) {
+                    this.remaining = remaining;
+                    this.progress.0.set(Progress::Flowing);
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+                this.progress.0.set(Progress::TooLarge(this.limit));
+                Poll::Ready(Some(Err(PayloadError::Overflow)))
+            }
+            Poll::Ready(end) => {
+                this.progress.0.set(Progress::Flowing);
+                Poll::Ready(end)
+            }
+            Poll::Pending => {
+                let deadline = this.deadline;
+                let timer = this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                if timer.as_mut().poll(cx).is_pending() {
+                    this.progress.0.set(Progress::Waiting);
+                    return Poll::Pending;
+                }
+                this.progress.0.set(Progress::TimedOut);
+                Poll::Ready(Some(Err(PayloadError::Io(io::ErrorKind::TimedOut.into()))))
+            }
+        }
+    }
+}
