@@ -1,1 +1,177 @@
-//! x
+//! The metrics of Berth: what is measured, under which names and labels, and how it is exposed.
+//!
+//! | name | type | labels |
+//! |---|---|---|
+//! | `api_requests_total` | counter | `method`, `endpoint`, `status` |
+//! | `api_request_duration_seconds` | histogram | `method`, `endpoint` |
+//! | `api_requests_in_flight` | gauge | |
+//! | `berth_build_info` | gauge, always 1 | `version`, `revision`, `rustc` |
+//! | `berth_ready` | gauge, 0 or 1 | |
+//! | `berth_panics_total` | counter | |
+//! | `process_*` | | |
+//!
+//! `endpoint` is a route's pattern and never a URL, `method` one of ten names, `status` what the
+//! handlers can answer: the number of series has a bound that the code sets and no client can move.
+//!
+//! This crate knows routes by their patterns only; the server tells it which there are.
+
+mod exchange;
+mod http;
+mod routes;
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, ResponseError, http::header, web};
+use prometheus::{
+    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    process_collector::ProcessCollector,
+};
+
+pub use exchange::{Observe, Observed, Outcome};
+pub use http::HttpObserver;
+pub use prometheus;
+pub use routes::{Route, RouteId, Routes};
+
+use http::Http;
+
+/// A metric cannot be registered or written out.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}; every metric needs a valid name that no other one has")]
+pub struct Error(#[from] prometheus::Error);
+
+impl ResponseError for Error {}
+
+/// What `berth_build_info` says.
+#[derive(Debug, Clone, Copy)]
+pub struct Build<'a> {
+    /// `app.version`.
+    pub version: &'a str,
+    /// The git commit, or `unknown`.
+    pub revision: &'a str,
+    /// The compiler's version.
+    pub rustc: &'a str,
+}
+
+/// The registry and the metrics in it, shared by all workers.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    http: Arc<Http>,
+    ready: IntGauge,
+    panics: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every metric, the ones of the known routes at 0.
+    ///
+    /// # Errors
+    ///
+    /// When two metrics have one name, which would be a mistake in this crate.
+    pub fn new(build: Build<'_>, routes: Arc<Routes>) -> Result<Self, Error> {
+        let registry = Registry::new();
+        let http = Arc::new(Http::new(&registry, routes)?);
+
+        let info = IntGaugeVec::new(
+            Opts::new(
+                "berth_build_info",
+                "What is running; the value is always 1.",
+            ),
+            &["version", "revision", "rustc"],
+        )?;
+        info.with_label_values(&[build.version, build.revision, build.rustc])
+            .set(1);
+        let ready = IntGauge::new("berth_ready", "1 while /ready answers 200, else 0.")?;
+        let panics = IntCounter::new(
+            "berth_panics_total",
+            "Panics that were caught; each is in the log.",
+        )?;
+
+        let metrics = Self {
+            registry,
+            http,
+            ready,
+            panics,
+        };
+        metrics.register(info)?;
+        metrics.register(metrics.ready.clone())?;
+        metrics.register(metrics.panics.clone())?;
+        metrics.register(ProcessCollector::for_self())?;
+        Ok(metrics)
+    }
+
+    /// Adds a metric of your own to the exposition.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use berth_metrics::{Build, Metrics, Routes, prometheus::IntCounter};
+    /// # let build = Build { version: "1", revision: "unknown", rustc: "unknown" };
+    /// # let metrics = Metrics::new(build, Routes::new([]).into())?;
+    /// let orders = IntCounter::new("shop_orders_total", "Orders that were taken.")?;
+    /// metrics.register(orders.clone())?;
+    /// orders.inc();
+    /// assert!(metrics.encode()?.contains("shop_orders_total 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When its name is taken.
+    pub fn register(&self, metric: impl Collector + 'static) -> Result<(), Error> {
+        Ok(self.registry.register(Box::new(metric))?)
+    }
+
+    /// Makes the observer that counts the requests of one worker.
+    #[must_use]
+    pub fn http_observer(&self) -> HttpObserver {
+        HttpObserver::new(Arc::clone(&self.http))
+    }
+
+    /// Sets `berth_ready`.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.set(ready.into());
+    }
+
+    /// Counts a caught panic.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// Requests that are being answered right now.
+    #[must_use]
+    pub fn in_flight(&self) -> i64 {
+        self.http.in_flight()
+    }
+
+    /// Requests that ended before their answer was complete, since the start.
+    #[must_use]
+    pub fn aborted(&self) -> u64 {
+        self.http.aborted()
+    }
+
+    /// Everything in the Prometheus text format, version 0.0.4.
+    ///
+    /// # Errors
+    ///
+    /// When a registered metric breaks the format, such as one without a name.
+    pub fn encode(&self) -> Result<String, Error> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+/// The handler that answers a scrape.
+///
+/// # Errors
+///
+/// As [`Metrics::encode`]; a 500, so that the scrape counts as failed.
+pub async fn exposition(metrics: web::Data<Metrics>) -> Result<HttpResponse, Error> {
+    let text = metrics
+        .encode()
+        .inspect_err(|error| log::error!("{error}"))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        ))
+        .body(text))
+}
