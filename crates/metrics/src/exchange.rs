@@ -73,6 +73,15 @@ pub struct Outcome {
     pub complete: bool,
 }
 
+impl Outcome {
+    /// The status as a number; 499 when the exchange ended before there was one. That is not a
+    /// registered code but the field's own name, from its proxies, for a request that was left.
+    #[must_use]
+    pub fn status_code(&self) -> u16 {
+        self.status.map_or(499, |status| status.as_u16())
+    }
+}
+
 /// The middleware.
 #[derive(Debug)]
 pub struct Observed<O> {

@@ -33,10 +33,6 @@ const STATUSES_AT_START: [u16; 3] = [200, 500, 503];
 /// What a request that matches no route can end in.
 const UNMATCHED_STATUSES: [u16; 3] = [404, 413, 414];
 
-/// The status of an exchange that ended before there was one. Not a registered code: the name that
-/// the field's proxies have for it, "client closed request".
-const NO_STATUS: u16 = 499;
-
 /// The request metrics of the whole process.
 #[derive(Debug)]
 pub(crate) struct Http {
@@ -150,7 +146,7 @@ impl HttpObserver {
             })
             .observe(outcome.elapsed.as_secs_f64());
 
-        let status = outcome.status.map_or(NO_STATUS, |status| status.as_u16());
+        let status = outcome.status_code();
         let mut requests = children.requests.borrow_mut();
         if let Some((_, counter)) = requests.iter().find(|(known, _)| *known == status) {
             counter.inc();

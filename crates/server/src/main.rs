@@ -1,2 +1,30 @@
-//! x
-fn main() {}
+//! The Berth server: command line, logging, composition of the app, and the life of the process.
+
+mod access_log;
+mod app;
+mod cli;
+mod correlation;
+mod healthcheck;
+mod lifecycle;
+mod listen;
+mod logging;
+
+use std::process::ExitCode;
+
+use berth_config::Sources;
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let loaded = match berth_config::load(&Sources::from_process(cli.config)) {
+        Ok(loaded) => loaded,
+        Err(error) => return cli::refuse(&error, cli.command),
+    };
+    match cli.command {
+        None => lifecycle::run(&loaded.settings),
+        Some(Command::Check) => cli::print_settings(&loaded),
+        Some(Command::Healthcheck) => healthcheck::run(&loaded.settings.server),
+    }
+}

@@ -1,0 +1,211 @@
+//! What can be wrong with settings, and how it is said.
+
+use std::fmt::{self, Write as _};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::{io, iter};
+
+/// Where a value was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built into the program.
+    Default,
+    /// The settings file at this path.
+    File(PathBuf),
+    /// The environment variable of this name.
+    Env(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("built-in default"),
+            Self::File(path) => write!(f, "file {}", shown_path(path)),
+            Self::Env(name) => write!(f, "environment variable {}", escape(name, 256)),
+        }
+    }
+}
+
+/// One thing that is wrong, displayed on one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key, as in `server.port`; empty where the fault is the file's as a whole.
+    pub key: String,
+    /// The value as it would be written in TOML, escaped and cut. `None` where there is none to
+    /// show, or where it might be a secret: an unknown key, or a name such as `api_token`.
+    pub value: Option<String>,
+    /// Where the value was set.
+    pub origin: Origin,
+    /// What is wrong and what is allowed.
+    pub problem: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            value,
+            origin,
+            problem,
+        } = self;
+        match value {
+            Some(value) => write!(f, "{key} = {value} ({origin}): {problem}"),
+            None if key.is_empty() => write!(f, "{origin}: {problem}"),
+            None => write!(f, "{key} ({origin}): {problem}"),
+        }
+    }
+}
+
+/// At least one [`Fault`], in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// `None` where there is no fault.
+    pub(crate) fn new(mut faults: Vec<Fault>) -> Option<Self> {
+        faults.sort_by(|a, b| a.key.cmp(&b.key));
+        (!faults.is_empty()).then_some(Self(faults))
+    }
+}
+
+impl Deref for Faults {
+    type Target = [Fault];
+
+    fn deref(&self) -> &[Fault] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.len() == 1 { "" } else { "s" };
+        write!(f, "{} fault{plural} in the settings:", self.len())?;
+        self.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read at all, so nothing in it was looked at.
+    #[error("cannot use the settings file {}: {problem}", shown_path(path))]
+    File {
+        /// The file, as `--config` or `BERTH_CONFIG` named it.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
+    /// The settings were read and do not hold.
+    #[error("{0}")]
+    Invalid(Faults),
+}
+
+/// Why a settings file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileProblem {
+    /// The name does not tell the format.
+    #[error("its name must end in .toml, .yaml or .yml")]
+    Extension,
+    /// The system refuses to read it: it is missing, say, or not ours to read.
+    #[error("{0}; check the path (--config or BERTH_CONFIG) and who may read it")]
+    Io(io::Error),
+    /// It is not a file.
+    #[error("it is a directory; name the file in it")]
+    Directory,
+    /// It is larger than 1 MiB.
+    #[error("it is larger than 1 MiB, which no settings file needs to be")]
+    TooLarge,
+    /// It is not text.
+    #[error("it is not UTF-8 text; save it as UTF-8")]
+    NotUtf8,
+}
+
+/// Whether the value of `key` must not be shown.
+pub(crate) fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    ["password", "secret", "token", "credential", "api_key"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// `text` as a TOML string, cut after `limit` characters.
+pub(crate) fn quote(text: &str, limit: usize) -> String {
+    format!("\"{}\"", escape(text, limit))
+}
+
+/// `text` on one line, in TOML's escapes: no terminal or log is told anything by it.
+pub(crate) fn escape(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index == limit {
+            out.push('…');
+            break;
+        }
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // Length 1: `escape_debug` finds it printable as it is.
+            c if c == '\'' || c.escape_debug().len() == 1 => out.extend(iter::once(c)),
+            c => write!(out, "\\U{:08X}", u32::from(c)).expect("a string takes all writes"),
+        }
+    }
+    out
+}
+
+fn shown_path(path: &Path) -> String {
+    escape(&path.to_string_lossy(), 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_could_forge_a_line_or_hide() {
+        assert_eq!(
+            quote("a\"b\\c\n\u{1b}[0m\u{202e}é'", 80),
+            r#""a\"b\\c\n\U0000001B[0m\U0000202Eé'""#
+        );
+        assert_eq!(
+            quote(&"é".repeat(81), 80),
+            format!("\"{}…\"", "é".repeat(80))
+        );
+        let forged = Origin::Env("BERTH__A\nB".to_owned());
+        assert_eq!(forged.to_string(), "environment variable BERTH__A\\nB");
+    }
+
+    #[test]
+    fn a_fault_is_one_line() {
+        let mut fault = Fault {
+            key: "server.port".to_owned(),
+            value: Some("99999".to_owned()),
+            origin: Origin::File("/etc/berth.toml".into()),
+            problem: "no".to_owned(),
+        };
+        assert_eq!(
+            fault.to_string(),
+            "server.port = 99999 (file /etc/berth.toml): no"
+        );
+        fault.value = None;
+        fault.origin = Origin::Default;
+        assert_eq!(fault.to_string(), "server.port (built-in default): no");
+        fault.key.clear();
+        assert_eq!(fault.to_string(), "built-in default: no");
+    }
+
+    #[test]
+    fn knows_secrets_by_name() {
+        for key in [
+            "db.password",
+            "x.API-Key",
+            "auth.tokens",
+            "a.client_secret",
+            "credentials",
+        ] {
+            assert!(is_secret(key), "{key}");
+        }
+        assert!(!is_secret("server.keep_alive"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The command line.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use berth_config::{Error, Loaded};
+use clap::{Parser, Subcommand};
+
+/// The version, with what the binary was built from.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("BERTH_REVISION"),
+    ", rustc ",
+    env!("BERTH_RUSTC"),
+    ")"
+);
+
+const AFTER_HELP: &str = "\
+Settings come from, later wins:
+  1. the built-in defaults
+  2. the file given by --config or BERTH_CONFIG (.toml, .yaml or .yml)
+  3. environment variables BERTH__SECTION__KEY, such as BERTH__SERVER__REQUEST_TIMEOUT=10s
+  4. PORT, ENVIRONMENT, APP_NAME and VERSION
+`berth check` lists every setting, its value and where the value came from.
+
+Signals: SIGTERM or SIGINT drains and stops; a second one stops at once.
+
+Exit codes:
+  0        stopped, every request answered
+  1        could not start, or requests were cut off at the end of shutdown.timeout
+  2        the settings or the command line are wrong
+  128 + n  stopped at once by a second signal n
+
+Examples:
+  berth                               serve on port 8080
+  PORT=9000 berth                     serve on port 9000
+  berth --config berth.toml check     is this file right?";
+
+/// A cloud-native HTTP service: serves until SIGTERM, then drains.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version = VERSION, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// Settings file, TOML or YAML [default: what `BERTH_CONFIG` names]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Check the settings and print them, each with where it came from
+    ///
+    /// Starts nothing. Ends with 0 when the settings are right, 2 when they are wrong; then every
+    /// fault is listed, not just the first.
+    Check,
+    /// Ask the server on this machine for /health
+    ///
+    /// Finds it by the same settings, over loopback. Ends with 0 when it answers 200 within two
+    /// seconds, else with 1. Made for a container's HEALTHCHECK, where there is no shell and no
+    /// curl.
+    Healthcheck,
+}
+
+/// Tells why the settings cannot be used, and gives the exit code for it.
+pub(crate) fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
+    eprintln!("{error}");
+    match (command, error) {
+        // Docker keeps every code but 0 and 1 for itself.
+        (Some(Command::Healthcheck), _) | (_, Error::File { .. }) => ExitCode::from(1),
+        (_, Error::Invalid(_)) => ExitCode::from(2),
+    }
+}
+
+/// Prints the effective settings, one a line, aligned.
+pub(crate) fn print_settings(loaded: &Loaded) -> ExitCode {
+    let rows: Vec<_> = loaded
+        .entries
+        .iter()
+        .map(|entry| (format!("{} = {}", entry.key, entry.value), &entry.origin))
+        .collect();
+    let width = rows
+        .iter()
+        .map(|(row, _)| row.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for (row, origin) in rows {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{row:<width$}  # {origin}");
+    }
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot print the settings: {error}");
+            ExitCode::from(1)
+        }
+    }
+}

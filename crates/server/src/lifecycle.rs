@@ -1,0 +1,279 @@
+//! The whole life of the process.
+//!
+//! ```text
+//! start    bind ─ fails ─→ one line that says what to change, exit 1
+//! serve    /ready is 200
+//! SIGTERM or SIGINT, the first
+//!          /ready is 503, /health stays 200, answers carry `Connection: close`
+//!          keep accepting for shutdown.drain_delay: others still send traffic here
+//!          actix's graceful stop: no new connection, idle ones closed, at most
+//!          shutdown.timeout for what is in flight
+//! end      all answered → exit 0;  requests cut off → logged with their number, exit 1
+//! a second signal, at any time → exit at once with 128 + its number
+//! ```
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    process::{self, ExitCode},
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
+
+use actix_rt::{
+    System,
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
+use actix_web::{HttpServer, dev::Server, http::KeepAlive};
+use anyhow::Context as _;
+use berth_config::{Settings, Shutdown, Workers};
+use futures_util::future::poll_immediate;
+
+use crate::{
+    app::Parts,
+    listen,
+    logging::{self, Logging},
+};
+
+/// How long the last log lines may take to get out at the end.
+const LOG_FLUSH: Duration = Duration::from_millis(500);
+
+/// The most workers that `server.workers = "auto"` makes: more only cost memory for what a pod gets.
+const MAX_AUTO_WORKERS: usize = 8;
+
+/// How often actix looks whether a worker has drained. It also waits this long before the first look.
+const DRAIN_POLL: Duration = Duration::from_secs(1);
+
+/// How long before the end of the drain the requests are counted that are still in flight.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
+/// Serves until a signal asks to stop, and says how that went.
+pub(crate) fn run(settings: &Settings) -> ExitCode {
+    let logging = match Logging::start(&settings.log) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::from(1);
+        }
+    };
+    let ending = System::new().block_on(serve(settings, &logging));
+    let code = match ending {
+        Ok(0) => {
+            log::info!("stopped: every request was answered");
+            ExitCode::SUCCESS
+        }
+        Ok(cut_off) => {
+            log::error!(
+                "stopped: {cut_off} {} cut off, because shutdown.timeout ({}) was over",
+                if cut_off == 1 {
+                    "request was"
+                } else {
+                    "requests were"
+                },
+                humantime::format_duration(settings.shutdown.timeout)
+            );
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            // To stderr as it is, whatever the log's filter and format: a person has to act on it.
+            logging.flush(LOG_FLUSH);
+            eprintln!("{error:#}");
+            ExitCode::from(1)
+        }
+    };
+    logging.flush(LOG_FLUSH);
+    code
+}
+
+/// Runs the server to its end; returns how many requests were cut off.
+async fn serve(settings: &Settings, logging: &Logging) -> anyhow::Result<u64> {
+    // Before the bind, so that no signal can find the process without its handler.
+    let signals = Signals::new().context("cannot listen for signals")?;
+
+    let parts = Parts::new(settings)?;
+    logging.register(&parts.metrics)?;
+    let metrics = parts.metrics.clone();
+    logging::log_panics(move || metrics.panicked());
+
+    let stop = Arc::new(Stop {
+        parts: parts.clone(),
+        logging: logging.clone(),
+        settings: settings.shutdown.clone(),
+        aborted_in_time: OnceLock::new(),
+    });
+    let mut server = pin!(bind(
+        settings,
+        &parts,
+        Arc::clone(&stop).on_signal(signals)
+    )?);
+
+    // The first poll starts the workers and the accept loop, and returns when they are up.
+    if let Some(ended) = poll_immediate(server.as_mut()).await {
+        ended.context("the server ended as it started")?;
+    }
+    parts.health.started();
+    parts.metrics.set_ready(true);
+    server.await.context("the server failed")?;
+    Ok(stop.cut_off())
+}
+
+/// Binds every address and configures the server; nothing is accepted before it is polled.
+fn bind(
+    settings: &Settings,
+    parts: &Parts,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<Server> {
+    let config = &settings.server;
+    let workers = match config.workers {
+        Workers::Fixed(workers) => workers.get(),
+        Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
+    };
+    let factory = parts.clone();
+    let mut server = HttpServer::new(move || factory.app())
+        .workers(workers)
+        .backlog(config.backlog)
+        // actix counts per worker.
+        .max_connections(config.max_connections.div_ceil(workers))
+        .keep_alive(if config.keep_alive.is_zero() {
+            KeepAlive::Disabled
+        } else {
+            KeepAlive::Timeout(config.keep_alive)
+        })
+        .client_request_timeout(config.client_header_timeout)
+        // An answer in several writes must not wait for the client's acknowledgements.
+        .tcp_nodelay(true)
+        .shutdown_signal(stop)
+        .shutdown_timeout(settings.shutdown.timeout.as_secs());
+    for address in listen::addresses(config)? {
+        server = server
+            .bind(address)
+            .map_err(|error| listen::explain(address, &error))?;
+    }
+    for address in server.addrs() {
+        log::info!(
+            "{} {} listening on http://{address} with {workers} workers",
+            settings.app.name,
+            settings.app.version
+        );
+    }
+    if settings.debug.routes {
+        log::warn!(
+            "debug.routes is on: any client can make this service slow or fail; not for production"
+        );
+    }
+    Ok(server.run())
+}
+
+/// The stop, from the first signal on.
+struct Stop {
+    parts: Parts,
+    logging: Logging,
+    settings: Shutdown,
+    /// How many requests had been aborted by their clients when the time was up: every abort after
+    /// that is one of ours.
+    aborted_in_time: OnceLock<u64>,
+}
+
+impl Stop {
+    /// Completes when actix is to begin its graceful stop.
+    async fn on_signal(self: Arc<Self>, mut signals: Signals) {
+        let first = signals.next().await;
+        let Shutdown {
+            drain_delay,
+            timeout,
+            ..
+        } = self.settings;
+        self.parts.health.shutting_down();
+        self.parts.metrics.set_ready(false);
+        log::info!(
+            "{}: draining; accepting for another {}, then finishing what is in flight within {}",
+            first.name(),
+            humantime::format_duration(drain_delay),
+            humantime::format_duration(timeout)
+        );
+
+        let logging = self.logging.clone();
+        actix_rt::spawn(async move {
+            let second = signals.next().await;
+            log::warn!("{}: the second signal; stopping at once", second.name());
+            logging.flush(LOG_FLUSH / 5);
+            process::exit(second.exit_code());
+        });
+
+        sleep(drain_delay).await;
+        log::info!(
+            "stopping; {} requests in flight",
+            self.parts.metrics.in_flight()
+        );
+        actix_rt::spawn(async move {
+            // Just before actix looks for the last time.
+            sleep(timeout.max(DRAIN_POLL).saturating_sub(LAST_LOOK)).await;
+            let _ = self.aborted_in_time.set(self.parts.metrics.aborted());
+        });
+    }
+
+    /// Requests that were in flight when the time was up. actix does not say how its drain ended,
+    /// so our own counts do.
+    fn cut_off(&self) -> u64 {
+        let metrics = &self.parts.metrics;
+        let dropped = self
+            .aborted_in_time
+            .get()
+            .map_or(0, |before| metrics.aborted() - before);
+        // One whose worker is stuck is not even dropped.
+        dropped + u64::try_from(metrics.in_flight()).unwrap_or(0)
+    }
+}
+
+/// The signals that ask to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+#[derive(Clone, Copy)]
+enum StopSignal {
+    Terminate,
+    Interrupt,
+}
+
+impl StopSignal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+
+    /// 128 + the signal's number, as a shell reports a process that a signal ended.
+    fn exit_code(self) -> i32 {
+        128 + match self {
+            Self::Terminate => 15,
+            Self::Interrupt => 2,
+        }
+    }
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> StopSignal {
+        poll_fn(|cx| {
+            if self.terminate.poll_recv(cx).is_ready() {
+                Poll::Ready(StopSignal::Terminate)
+            } else if self.interrupt.poll_recv(cx).is_ready() {
+                Poll::Ready(StopSignal::Interrupt)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,162 @@
+//! A client that sends exactly what it is told to, and reads answers strictly.
+
+use std::{
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// Longer than anything here may take; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One connection.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
+        Self::try_connect(addr).unwrap()
+    }
+
+    pub(crate) fn try_connect(addr: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).unwrap();
+    }
+
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.0.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Reads the answer to a request; `head` where it was a HEAD, which has no body.
+    pub(crate) fn try_read(&mut self, head: bool) -> std::io::Result<Response> {
+        let status_line = self.line()?;
+        let status = status_line
+            .strip_prefix("HTTP/1.1 ")
+            .or_else(|| status_line.strip_prefix("HTTP/1.0 "))
+            .and_then(|rest| rest.get(..3)?.parse().ok())
+            .unwrap_or_else(|| panic!("not a status line: {status_line:?}"));
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let mut response = Response {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        if head || [204, 304].contains(&status) {
+            return Ok(response);
+        }
+        if response.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).unwrap();
+                let mut chunk = vec![0; size];
+                self.0.read_exact(&mut chunk)?;
+                assert_eq!(self.line()?, "");
+                if size == 0 {
+                    break;
+                }
+                response.body.extend(chunk);
+            }
+        } else {
+            let length = response
+                .header("content-length")
+                .map_or(0, |l| l.parse().unwrap());
+            response.body = vec![0; length];
+            self.0.read_exact(&mut response.body)?;
+        }
+        Ok(response)
+    }
+
+    pub(crate) fn read(&mut self) -> Response {
+        self.try_read(false).unwrap()
+    }
+
+    /// Sends a request without a body, and reads its answer.
+    pub(crate) fn request(&mut self, method: &str, target: &str, headers: &str) -> Response {
+        self.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: t\r\n{headers}\r\n"
+        ));
+        self.try_read(method == "HEAD").unwrap()
+    }
+
+    pub(crate) fn get(&mut self, target: &str) -> Response {
+        self.request("GET", target, "")
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.0.read(&mut byte) {
+            Ok(size) => size == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    pub(crate) fn read_raw(&mut self, bytes: usize) -> Vec<u8> {
+        let mut buffer = vec![0; bytes];
+        self.0.read_exact(&mut buffer).unwrap();
+        buffer
+    }
+
+    pub(crate) fn line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        match line.strip_suffix("\r\n") {
+            Some(line) => Ok(line.to_owned()),
+            None => Err(ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(n, _)| n == name);
+        let first = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} is there twice: {self:?}");
+        first
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Asserts that this is a problem with this status, whole and true; returns its detail.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert!(self.header("x-request-id").is_some());
+        let body = self.json();
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], "about:blank");
+        assert!(!body["title"].as_str().unwrap().is_empty());
+        body["detail"].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,184 @@
+//! Every error has its true status and says what is wrong.
+
+use std::{thread, time::Duration};
+
+use super::process::Berth;
+
+#[test]
+fn twenty_bad_requests() {
+    let server = Berth::start(&[]);
+    let long = "x".repeat(65);
+    let cases: Vec<(&str, String, u16, &str)> = vec![
+        ("GET", "/api/v1/hello?name=".into(), 400, "1 to 64"),
+        ("GET", format!("/api/v1/hello?name={long}"), 400, "has 65"),
+        ("GET", "/api/v1/hello?name=a%0Ab".into(), 400, "control"),
+        ("GET", "/api/v1/hello?name=%00".into(), 400, "control"),
+        ("GET", "/api/v1/hello?name=%7F".into(), 400, "control"),
+        ("GET", "/api/v1/hello?name=%C2%85".into(), 400, "control"),
+        ("GET", "/api/v1/hello?name=%".into(), 400, "percent"),
+        ("GET", "/api/v1/hello?name=%4".into(), 400, "percent"),
+        ("GET", "/api/v1/hello?name=%zz".into(), 400, "percent"),
+        ("GET", "/api/v1/hello?x=%zz".into(), 400, "percent"),
+        ("GET", "/api/v1/hello?name=%FF".into(), 400, "UTF-8"),
+        ("GET", "/api/v1/hello?name=a&name=b".into(), 400, "once"),
+        ("GET", "/".into(), 404, "nothing"),
+        ("GET", "/nowhere".into(), 404, "nothing"),
+        ("GET", "/api/v1/hello/".into(), 404, "nothing"),
+        ("GET", "/%zz".into(), 404, "nothing"),
+        ("GET", "/debug/panic".into(), 404, "nothing"),
+        ("POST", "/health".into(), 405, "GET, HEAD"),
+        ("DELETE", "/api/v1/hello".into(), 405, "GET, HEAD"),
+        ("BREW", "/ready".into(), 405, "GET, HEAD"),
+        ("OPTIONS", "/metrics".into(), 405, "GET, HEAD"),
+        ("GET", format!("/{}", "x".repeat(8192)), 414, "8192"),
+        (
+            "GET",
+            format!("/health?{}", "x".repeat(60_000)),
+            414,
+            "8192",
+        ),
+    ];
+    for (method, target, status, says) in cases {
+        let response = server.client().request(method, &target, "");
+        let detail = response.assert_problem(status);
+        assert!(detail.contains(says), "{method} {target:.40}: {detail}");
+        let allow = (status == 405).then_some("GET, HEAD");
+        assert_eq!(response.header("allow"), allow);
+    }
+}
+
+#[test]
+fn what_is_not_http_gets_a_4xx_and_a_close() {
+    let server = Berth::start(&[]);
+    for (bytes, status) in [
+        ("NOT HTTP\r\n\r\n".to_owned(), 400),
+        ("GET /health HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET /health HTTP/1.1\r\nHost: t\r\nBad Header: x\r\n\r\n".to_owned(), 400),
+        ("GET /health HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n".to_owned(), 400),
+        (
+            "POST /health HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+            400,
+        ),
+        (format!("GET /health HTTP/1.1\r\nHost: t\r\n{}\r\n", "A: b\r\n".repeat(100)), 431),
+        (format!("GET /health HTTP/1.1\r\nHost: t\r\nA: {}\r\n\r\n", "x".repeat(140_000)), 431),
+    ] {
+        let mut client = server.client();
+        // The server may close before the last byte is out.
+        let _ = client.try_send(&bytes);
+        let response = client.read();
+        assert_eq!(response.status, status, "{bytes:.80}");
+        assert!(client.is_closed());
+    }
+    assert_eq!(server.get("/health").status, 200);
+}
+
+#[test]
+fn a_body_over_the_limit_is_a_413() {
+    let server = Berth::debug(&[("BERTH__SERVER__MAX_BODY_BYTES", "1000")]);
+    let post = |headers: &str, body: &str| {
+        let mut client = server.client();
+        client.send(format!(
+            "POST /debug/echo HTTP/1.1\r\nHost: t\r\n{headers}\r\n{body}"
+        ));
+        client.read()
+    };
+    let full = "x".repeat(1000);
+    let over = "x".repeat(1001);
+    assert_eq!(
+        post("Content-Length: 1000\r\n", &full).body,
+        full.as_bytes()
+    );
+    let detail = post("Content-Length: 1001\r\n", &over).assert_problem(413);
+    assert!(detail.contains("1000 bytes"), "{detail}");
+    // Refused on its announcement alone.
+    post("Content-Length: 18446744073709551615\r\n", "").assert_problem(413);
+    let chunk = |body: &str| format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    assert_eq!(
+        post("Transfer-Encoding: chunked\r\n", &chunk(&full)).status,
+        200
+    );
+    post("Transfer-Encoding: chunked\r\n", &chunk(&over)).assert_problem(413);
+    // Wherever it is sent, and whether or not anybody would read it.
+    let mut client = server.client();
+    client.send(format!(
+        "POST /health HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\n\r\n{over}"
+    ));
+    client.read().assert_problem(413);
+}
+
+#[test]
+fn a_body_over_the_limit_that_is_already_being_answered_is_broken_off() {
+    let server = Berth::debug(&[("BERTH__SERVER__MAX_BODY_BYTES", "1000")]);
+    let mut client = server.client();
+    client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(format!("3e8\r\n{}\r\n", "x".repeat(1000)));
+    assert_eq!(client.line().unwrap(), "HTTP/1.1 200 OK");
+    while !client.line().unwrap().is_empty() {}
+    assert_eq!(client.line().unwrap(), "3E8");
+    client.read_raw(1002);
+    client.send("1\r\nx\r\n0\r\n\r\n");
+    // No last chunk: the client can tell that this is not all.
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_trickles_its_headers_is_a_408() {
+    let server = Berth::start(&[("BERTH__SERVER__CLIENT_HEADER_TIMEOUT", "300ms")]);
+    let mut client = server.client();
+    for byte in "GET /hea".bytes() {
+        client.send([byte]);
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(client.read().status, 408);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_trickles_its_body_is_a_408() {
+    let server = Berth::debug(&[("BERTH__SERVER__REQUEST_TIMEOUT", "300ms")]);
+    let mut client = server.client();
+    client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n");
+    client.read().assert_problem(408);
+    // The answer has begun: it can only be broken off.
+    let mut client = server.client();
+    client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nx");
+    assert_eq!(client.line().unwrap(), "HTTP/1.1 200 OK");
+    while !client.line().unwrap().is_empty() {}
+    client.read_raw("1\r\nx\r\n".len());
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_handler_over_its_time_is_a_503() {
+    let server = Berth::debug(&[("BERTH__SERVER__REQUEST_TIMEOUT", "200ms")]);
+    let mut client = server.client();
+    let detail = client.get("/debug/delay/5s").assert_problem(503);
+    assert!(detail.contains("200ms"), "{detail}");
+    // The connection lives, and a handler within its time is left alone.
+    assert_eq!(client.get("/debug/delay/10ms").status, 200);
+}
+
+#[test]
+fn a_panic_is_a_500_that_is_logged_and_counted() {
+    let mut server = Berth::debug(&[]);
+    let mut client = server.client();
+    for _ in 0..3 {
+        let detail = client.get("/debug/panic").assert_problem(500);
+        assert!(
+            !detail.contains("asked for"),
+            "the cause is not the client's: {detail}"
+        );
+    }
+    assert_eq!(client.get("/health").status, 200);
+    let line = server.wait_for_log("panicked at");
+    assert!(
+        line.contains("ERROR") && line.contains("debug.rs") && line.contains("asked for"),
+        "{line}"
+    );
+    let metrics = client.get("/metrics");
+    let metrics = metrics.text();
+    assert!(metrics.contains("\nberth_panics_total 3\n"), "{metrics}");
+    let counted = r#"api_requests_total{endpoint="/debug/panic",method="GET",status="500"} 3"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    server.stop();
+}

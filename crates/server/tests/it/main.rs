@@ -1,0 +1,19 @@
+//! Drives the real binary over real sockets with real signals.
+//!
+//! Each test starts its own server on a port that the system picks, so they run side by side.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+mod cli;
+mod client;
+mod contract;
+mod debug_routes;
+mod errors;
+mod lifecycle;
+mod logs;
+mod metrics;
+mod process;
+mod startup;
