@@ -68,10 +68,15 @@ const SECRET_HEADERS: [header::HeaderName; 3] = [
     header::COOKIE,
 ];
 
+/// The longest text that is taken for a duration, in bytes: `humantime` panics on some sums that
+/// need more digits than this to overflow.
+const MAX_DURATION_BYTES: usize = 16;
+
 /// `GET /debug/delay/{duration}`: waits, then says how long it did.
 async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
-    let asked = humantime::parse_duration(&path)
-        .ok()
+    let asked = Some(path.as_str())
+        .filter(|text| text.len() <= MAX_DURATION_BYTES)
+        .and_then(|text| humantime::parse_duration(text).ok())
         .filter(|asked| *asked <= MAX_DELAY)
         .ok_or_else(|| {
             Problem::bad_request(format!(

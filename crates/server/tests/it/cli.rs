@@ -69,7 +69,10 @@ fn check_prints_every_setting_with_its_origin() {
         row("server.keep_alive"),
         format!("server.keep_alive = \"10s\" # file {file}")
     );
-    assert_eq!(row("server.backlog"), "server.backlog = 1024 # default");
+    assert_eq!(
+        row("server.backlog"),
+        "server.backlog = 1024 # built-in default"
+    );
 }
 
 #[test]

@@ -32,7 +32,14 @@ fn delay_waits_and_says_how_long() {
     let waited = response.json()["waited"].as_str().unwrap().to_owned();
     let millis: u64 = waited.strip_suffix("ms").unwrap().parse().unwrap();
     assert!(millis >= 250, "{waited}");
-    for bad in ["61s", "x", "5", "-1s", "1s%20x"] {
+    for bad in [
+        "61s",
+        "x",
+        "5",
+        "-1s",
+        "1s%20x",
+        "18446744073709551615s1000ms",
+    ] {
         server
             .get(&format!("/debug/delay/{bad}"))
             .assert_problem(400);
@@ -106,7 +113,11 @@ fn echo_answers_while_it_still_reads() {
     assert_eq!(client.read_raw(10), b"5\r\nfirst\r\n");
     client.send("6\r\nsecond\r\n0\r\n\r\n");
     assert_eq!(client.read_raw(16), b"6\r\nsecond\r\n0\r\n\r\n");
-    // The connection is still good.
+    // actix gives up a connection whose answer began before its request had ended, and says so.
+    assert!(headers.contains(&"connection: close".to_owned()));
+    assert!(client.is_closed());
+
+    let mut client = server.client();
     client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.read().body, b"");
     client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc");
