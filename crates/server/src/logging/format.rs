@@ -12,7 +12,7 @@ use log::{
     Record,
     kv::{self, Key, Value, VisitSource, VisitValue},
 };
-use serde_json::{Map, Value as Json};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::ACCESS;
 
@@ -26,70 +26,80 @@ pub(super) fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "{}", EscapedArgs(record.args()))
 }
 
-/// One JSON object a line: `ts`, `level`, `target`, `msg`, then the record's own fields.
+/// One JSON object a line: `ts`, `level`, `target`, `msg`, then the record's own fields. Written
+/// as it goes, since an access line is on the path of every request.
 pub(super) fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    // An access line says everything in its fields.
-    let msg = if record.target() == ACCESS {
-        "request".to_owned()
+    let mut serializer = serde_json::Serializer::new(&mut *out);
+    let mut line = serializer.serialize_map(None)?;
+    let time = format_rfc3339_micros(SystemTime::now());
+    line.serialize_entry("ts", &Text(time))?;
+    line.serialize_entry("level", record.level().as_str())?;
+    line.serialize_entry("target", record.target())?;
+    if record.target() == ACCESS {
+        // It says everything in its fields.
+        line.serialize_entry("msg", "request")?;
     } else {
-        record.args().to_string()
-    };
-    let time = format_rfc3339_micros(SystemTime::now()).to_string();
-    let mut object = Map::new();
-    object.insert("ts".to_owned(), time.into());
-    object.insert("level".to_owned(), record.level().as_str().into());
-    object.insert("target".to_owned(), record.target().into());
-    object.insert("msg".to_owned(), msg.into());
+        line.serialize_entry("msg", &Text(record.args()))?;
+    }
     record
         .key_values()
-        .visit(&mut Fields(&mut object))
+        .visit(&mut Fields(&mut line))
         .map_err(io::Error::other)?;
-    serde_json::to_writer(&mut *out, &object)?;
+    line.end()?;
     writeln!(out)
 }
 
-struct Fields<'a>(&'a mut Map<String, Json>);
+/// What can be displayed, as a JSON string.
+struct Text<T>(T);
 
-impl<'kvs> VisitSource<'kvs> for Fields<'_> {
-    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
-        let mut field = Field(Json::Null);
-        value.visit(&mut field)?;
-        self.0.insert(key.as_str().to_owned(), field.0);
-        Ok(())
+impl<T: fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
-/// One field's value; null where nothing is visited.
-struct Field(Json);
+struct Fields<'a, M>(&'a mut M);
 
-impl VisitValue<'_> for Field {
+impl<'kvs, M: SerializeMap> VisitSource<'kvs> for Fields<'_, M> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        value.visit(&mut Field(self.0, key.as_str()))
+    }
+}
+
+/// One field, once its value's type is known.
+struct Field<'a, M>(&'a mut M, &'a str);
+
+impl<M: SerializeMap> Field<'_, M> {
+    fn put(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), kv::Error> {
+        self.0
+            .serialize_entry(self.1, value)
+            .map_err(|_| kv::Error::msg("a field cannot be written"))
+    }
+}
+
+impl<M: SerializeMap> VisitValue<'_> for Field<'_, M> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
-        self.0 = value.to_string().into();
-        Ok(())
+        self.put(&Text(value))
     }
 
     fn visit_null(&mut self) -> Result<(), kv::Error> {
-        Ok(())
+        self.put(&())
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
-        self.0 = value.into();
-        Ok(())
+        self.put(&value)
     }
 
     fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
-        self.0 = value.into();
-        Ok(())
+        self.put(&value)
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
-        self.0 = value.into();
-        Ok(())
+        self.put(&value)
     }
 
     fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
-        self.0 = value.into();
-        Ok(())
+        self.put(value)
     }
 }
 

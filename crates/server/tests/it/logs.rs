@@ -54,6 +54,7 @@ fn json_has_one_object_a_line() {
         .iter()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .collect();
+    assert!(log.iter().all(|line| line.starts_with("{\"ts\":\"20")));
     for line in &lines {
         for key in ["ts", "level", "target", "msg"] {
             assert!(line[key].is_string(), "{line}");

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -21,9 +22,16 @@ pub(crate) struct Berth {
     reader: Option<JoinHandle<()>>,
 }
 
+/// The binary under test: what cargo has built, or what `BERTH_BIN` names, such as the static
+/// release build.
+pub(crate) fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_berth").into();
+    std::env::var_os("BERTH_BIN").map_or_else(built, PathBuf::from)
+}
+
 /// The binary, with no settings but these.
 pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
+    let mut command = Command::new(program());
     command
         .env_clear()
         .env("PORT", "0")

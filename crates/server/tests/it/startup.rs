@@ -49,7 +49,7 @@ fn a_privileged_port() {
     if id.stdout == b"0\n" {
         // The build directory may be closed to nobody.
         let program = copied.path().join("berth");
-        std::fs::copy(env!("CARGO_BIN_EXE_berth"), &program).unwrap();
+        std::fs::copy(super::process::program(), &program).unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(copied.path(), open).unwrap();
         command = Command::new(program);
