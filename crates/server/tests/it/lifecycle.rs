@@ -40,7 +40,7 @@ fn drains(signal: &str) {
             client
         })
         .collect();
-    let slow = in_flight(&server, 50, "1500ms");
+    let slow = in_flight(&server, 50, "2500ms");
     server.signal(signal);
     for mut client in slow {
         let response = client.read();
@@ -174,8 +174,8 @@ fn a_second_signal_stops_at_once() {
 
 #[test]
 fn constant_load_sees_no_failure_before_the_drain_delay_is_over() {
-    const DELAY: Duration = Duration::from_millis(1500);
-    let mut server = Berth::start(&[("BERTH__SHUTDOWN__DRAIN_DELAY", "1500ms")]);
+    const DELAY: Duration = Duration::from_secs(3);
+    let mut server = Berth::start(&[("BERTH__SHUTDOWN__DRAIN_DELAY", "3s")]);
     let stop = Arc::new(AtomicBool::new(false));
     let load: Vec<_> = (0..4)
         .map(|i| {
@@ -187,7 +187,7 @@ fn constant_load_sees_no_failure_before_the_drain_delay_is_over() {
     thread::sleep(Duration::from_millis(300));
     server.signal("TERM");
     let signalled = Instant::now();
-    thread::sleep(DELAY.checked_sub(Duration::from_millis(100)).unwrap());
+    thread::sleep(DELAY.checked_sub(Duration::from_millis(600)).unwrap());
     stop.store(true, Ordering::Relaxed);
     assert!(
         signalled.elapsed() < DELAY,
