@@ -10,7 +10,7 @@ use super::*;
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
 const KEYS: [(&str, &str, &str); 22] = [
-    ("app.name", "shop", r#""shop""#),
+    ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
     ("server.host", "::1", r#""::1""#),
