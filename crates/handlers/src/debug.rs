@@ -6,6 +6,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -57,6 +58,9 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 
 /// The most bytes that may be asked for: 64 MiB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How much of a body `/debug/echo` takes before it starts to answer, in bytes.
+const MAX_READ_AHEAD: usize = 64 * 1024;
 
 /// What `/debug/bytes` sends again and again.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -136,19 +140,32 @@ async fn bytes(path: web::Path<String>) -> Result<HttpResponse, Problem> {
 
 /// `POST /debug/echo`: streams the body back as it arrives.
 ///
-/// The answer starts with the first piece of the body, so whatever is wrong with it until then
-/// still gets its true status. What goes wrong later can only break the answer off.
+/// The answer starts with the first piece of the body, and with all that has arrived along with it,
+/// so whatever is wrong with it until then still gets its true status. What goes wrong later can
+/// only break the answer off.
 async fn echo(mut body: web::Payload) -> Result<HttpResponse, Problem> {
-    let first = match poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
-        Some(Err(error)) => return Err(Problem::from(&error)),
-        Some(Ok(first)) => Some(Ok::<_, PayloadError>(first)),
-        None => None,
-    };
+    let mut arrived = Vec::new();
+    let mut bytes = 0;
+    poll_fn(|cx| {
+        while bytes < MAX_READ_AHEAD {
+            match Pin::new(&mut body).poll_next(cx) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    bytes += piece.len();
+                    arrived.push(Ok::<_, PayloadError>(piece));
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Problem::from(&error))),
+                Poll::Pending if arrived.is_empty() => return Poll::Pending,
+                Poll::Pending | Poll::Ready(None) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await?;
     Ok(HttpResponse::Ok()
         .insert_header(crate::NO_STORE)
         .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .streaming(stream::iter(first).chain(body)))
+        .streaming(stream::iter(arrived).chain(body)))
 }
 
 /// `GET /debug/headers`: the request as this server saw it.

@@ -122,6 +122,19 @@ fn a_body_over_the_limit_that_is_already_being_answered_is_broken_off() {
 }
 
 #[test]
+fn a_broken_body_is_a_400_as_long_as_there_is_no_answer_yet() {
+    let server = Berth::debug(&[]);
+    for body in ["zz\r\n", "3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
+        let mut client = server.client();
+        client.send(format!(
+            "POST /debug/echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ));
+        client.read().assert_problem(400);
+        assert!(client.is_closed(), "{body}");
+    }
+}
+
+#[test]
 fn a_client_that_trickles_its_headers_is_a_408() {
     let server = Berth::start(&[("BERTH__SERVER__CLIENT_HEADER_TIMEOUT", "300ms")]);
     let mut client = server.client();
