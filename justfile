@@ -1,3 +1,6 @@
+# The container engine of the recipes that run or move an image.
+engine := env('ENGINE', 'docker')
+
 # List the recipes.
 default:
     @just --list --unsorted
@@ -32,11 +35,8 @@ lint:
 build-static:
     #!/usr/bin/env bash
     set -euo pipefail
-    # With an explicit target, the flag does not reach build scripts and procedural macros, which
-    # cannot be static.
-    target=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked -p berth --target "$target"
-    cp "target/$target/release/berth" target/berth
+    docker/static.sh cargo build --release --locked -p berth
+    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/berth" target/berth
     # ldd ends with an error on a file that is not dynamic, which is what we want to hear.
     linkage=$(ldd target/berth 2>&1 || true)
     case $linkage in
@@ -44,6 +44,65 @@ build-static:
         *) echo "target/berth is not static: $linkage" >&2; exit 1 ;;
     esac
     echo "target/berth: $(stat -c %s target/berth) bytes, statically linked"
+
+# Build the image with docker, podman or buildah, whichever is there.
+build-image tag="berth:dev":
+    docker/build-image.sh {{ tag }}
+
+# Run the image on port 8080, with as few rights as it needs.
+run-image tag="berth:dev":
+    {{ engine }} run --rm -it --publish 8080:8080 --read-only --cap-drop ALL \
+        --security-opt no-new-privileges --memory 32m --pids-limit 64 {{ tag }}
+
+# Print the size of the image, and of each of its layers.
+image-size tag="berth:dev":
+    @{{ engine }} image inspect --format '{{{{ .Size }} bytes' {{ tag }}
+    @{{ engine }} history {{ tag }}
+
+# Bring the image into a local cluster: minikube, kind or k3d.
+load-image cluster tag="berth:dev":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case "{{ cluster }}" in
+        minikube) minikube image load "{{ tag }}" ;;
+        kind) kind load docker-image "{{ tag }}" ;;
+        k3d) k3d image import "{{ tag }}" ;;
+        *) echo "load-image: '{{ cluster }}' is not one of minikube, kind, k3d" >&2; exit 2 ;;
+    esac
+    echo "{{ tag }} is in {{ cluster }}; pods need imagePullPolicy: IfNotPresent to use it"
+
+# Push the image: `just push-image registry.example.com/team`.
+push-image registry tag="berth:dev":
+    {{ engine }} tag {{ tag }} {{ registry }}/{{ tag }}
+    {{ engine }} push {{ registry }}/{{ tag }}
+
+# Build the image and try it: size, rights, health, stop, rebuild. Needs root where Docker is missing.
+test-image:
+    docker/test-image.sh
+
+# Build the static binary in two places and compare them byte for byte.
+test-reproducible:
+    docker/test-reproducible.sh
+
+# Write target/berth.cdx.json: what the binary is made of, as CycloneDX.
+sbom:
+    @command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) cargo cyclonedx --quiet --format json --manifest-path crates/server/Cargo.toml
+    mv crates/server/berth.cdx.json target/berth.cdx.json
+    find crates -name '*.cdx.json' -delete
+    @echo "target/berth.cdx.json: $(grep -c '"purl"' target/berth.cdx.json) components"
+
+# Check the dependencies: licences, duplicates, sources, and advisories where their database can be had.
+audit:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+    cargo deny check licenses bans sources
+    if cargo deny fetch db; then
+        cargo deny check advisories
+    else
+        echo "advisories: NOT checked, their database cannot be fetched from here" >&2
+    fi
 
 # Everything that CI checks.
 check:

@@ -12,7 +12,6 @@ use actix_web::{
 use berth_config::Settings;
 use berth_handlers::{Context, Endpoint, Health, Info, Limits, Methods, health::Phase};
 use berth_metrics::{Build, Metrics, Observed, Route, Routes};
-use gethostname::gethostname;
 use serde_json::{Value, json};
 
 use crate::access_log::AccessLog;
@@ -153,5 +152,6 @@ fn hostname() -> String {
     std::env::var("HOSTNAME")
         .ok()
         .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| gethostname().to_string_lossy().into_owned())
+        .or_else(|| Some(hostname::get().ok()?.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "unknown".to_owned())
 }

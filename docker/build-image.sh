@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Builds the image: docker/build-image.sh [TAG]. Finds docker, podman or buildah by itself; ENGINE
+# chooses one. More arguments for the build go into BUILD_ARGS, such as
+# BUILD_ARGS="--platform linux/arm64" or BUILD_ARGS="--network host".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tag=${1:-berth:dev}
+die() { printf 'build-image: %s\n' "$1" >&2; exit 1; }
+
+# Whether this docker client can do BuildKit: up to version 22 it has it built in, later ones need
+# the buildx plugin.
+has_buildkit() {
+    "$1" buildx version >/dev/null 2>&1 ||
+        [ "$("$1" version --format '{{.Client.Version}}' 2>/dev/null | cut -d. -f1)" -lt 23 ] 2>/dev/null
+}
+
+# The first engine that is there and works; says why each of the others does not.
+find_engine() {
+    local engine path said=""
+    for engine in ${ENGINE:-docker podman buildah}; do
+        if ! command -v "$engine" >/dev/null; then
+            said+=$'\n'"  $engine: not installed"
+        fi
+        # All of that name on the PATH: a client without buildx may stand before one that has it.
+        for path in $(type -ap "$engine"); do
+            if [ "$engine" = docker ] && ! has_buildkit "$path"; then
+                said+=$'\n'"  $path: needs the buildx plugin (Debian: docker-buildx, or docker.io's own client)"
+            elif ! "$path" info >/dev/null 2>&1; then
+                said+=$'\n'"  $path: installed, but '$path info' fails; is its daemon running?"
+            else
+                printf '%s\n' "$path"
+                return
+            fi
+        done
+    done
+    die "no container engine works:$said"
+}
+
+path=$(find_engine)
+engine=$(basename "$path")
+revision=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# The time of the commit, so that two builds of it are the same.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+source_url=$(git remote get-url origin 2>/dev/null || true)
+# A path says nothing to anybody else, and a URL may carry a password.
+case $source_url in
+    https://*@* | /* | .* | "") source_url=unknown ;;
+esac
+
+args=(
+    --file docker/Dockerfile --tag "$tag"
+    --build-arg "REVISION=$revision"
+    --build-arg "VERSION=$version"
+    --build-arg "SOURCE=$source_url"
+    --build-arg "CREATED=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
+)
+read -ra more <<<"${BUILD_ARGS:-}"
+
+case $engine in
+    docker)
+        DOCKER_BUILDKIT=1 "$path" build "${args[@]}" "${more[@]}" .
+        size=$("$path" image inspect --format '{{.Size}}' "$tag")
+        next="docker run --rm -p 8080:8080 $tag"
+        ;;
+    podman)
+        # Its own format has no HEALTHCHECK.
+        "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" .
+        size=$("$path" image inspect --format '{{.Size}}' "$tag")
+        next="podman run --rm -p 8080:8080 $tag"
+        ;;
+    *)
+        "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" .
+        size=$("$path" inspect --type image --format '{{.Size}}' "$tag" 2>/dev/null || echo unknown)
+        next="buildah push $tag docker://REGISTRY/$tag"
+        ;;
+esac
+
+printf '\n%s: %s bytes\nnext: %s\n' "$tag" "$size" "$next"
