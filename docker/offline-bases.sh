@@ -4,7 +4,7 @@
 # Debian packages and from the Rust toolchain of this machine.
 #
 # Needs root, Debian's apt, a running docker, and the toolchain of rust-toolchain.toml. An image of
-# that name that was really pulled is left alone.
+# that name that was really pulled, or can be, is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -108,5 +108,8 @@ GROUP
     echo "$runtime: a stand-in was made"
 }
 
-if missing "$builder"; then make_builder; fi
-if missing "$runtime"; then make_runtime; fi
+# The real image is better, where it can be had after all.
+pulled() { timeout 300 "$docker" pull --quiet "$1" 2>/dev/null; }
+
+if missing "$builder" && ! pulled "$builder"; then make_builder; fi
+if missing "$runtime" && ! pulled "$runtime"; then make_runtime; fi

@@ -59,7 +59,6 @@ if ! docker info >/dev/null 2>&1; then
     done
 fi
 
-# Real bases where they are here or can be pulled, else stand-ins.
 step "base images"
 DOCKER=docker docker/offline-bases.sh
 
