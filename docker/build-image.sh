@@ -62,20 +62,20 @@ read -ra more <<<"${BUILD_ARGS:-}"
 case $engine in
     docker)
         DOCKER_BUILDKIT=1 "$path" build "${args[@]}" "${more[@]}" .
-        size=$("$path" image inspect --format '{{.Size}}' "$tag")
+        size="$("$path" image inspect --format '{{.Size}}' "$tag") bytes"
         next="docker run --rm -p 8080:8080 $tag"
         ;;
     podman)
         # Its own format has no HEALTHCHECK.
         "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" .
-        size=$("$path" image inspect --format '{{.Size}}' "$tag")
+        size="$("$path" image inspect --format '{{.Size}}' "$tag") bytes"
         next="podman run --rm -p 8080:8080 $tag"
         ;;
     *)
         "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" .
-        size=$("$path" inspect --type image --format '{{.Size}}' "$tag" 2>/dev/null || echo unknown)
+        size=$("$path" images --format '{{.Size}}' "$tag")
         next="buildah push $tag docker://REGISTRY/$tag"
         ;;
 esac
 
-printf '\n%s: %s bytes\nnext: %s\n' "$tag" "$size" "$next"
+printf '\n%s: %s\nnext: %s\n' "$tag" "$size" "$next"

@@ -192,6 +192,18 @@ check "only ours were compiled again: $compiled" \
 
 check "a rebuild takes $rebuild s, $((100 * rebuild / clean)) % of the clean build's $clean s, at most 35 %" \
     [ $((100 * rebuild)) -le $((35 * clean)) ]
+# The clean build compiles cargo-chef and cargo-auditable too, once for a machine. The rest, in
+# seconds: the dependencies, and ours with the link, which a fat LTO makes anew for all of it.
+took() { # took TEXT: how long the step took whose command contains TEXT
+    awk -v text="$1" 'index($0, text) && $2 == "[build" { step = $1 }
+        step != "" && $1 == step && $2 == "DONE" { print int($3); exit }' "$work/build.log"
+}
+dependencies=$(took 'chef cook')
+ours=$(took 'auditable build')
+if [ "$((${dependencies:-0} + ${ours:-0}))" -gt 0 ]; then
+    printf 'note  without the tools: %s s for the dependencies, %s s for ours, which is %s %% of both\n' \
+        "$dependencies" "$ours" $((100 * ours / (dependencies + ours)))
+fi
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
