@@ -32,12 +32,16 @@ missing() {
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# Fresh lists, once: a new machine often has none, and old ones name packages that are gone.
+updated=
+update() { [ -n "$updated" ] || { apt-get update -qq && updated=yes; }; }
+
 make_builder() {
     local root=$work/builder sysroot mirror
     rustc --version | grep -qF "rustc $rust_version " ||
         die "the Dockerfile wants Rust $rust_version, this machine has $(rustc --version)"
+    update
     if ! command -v debootstrap >/dev/null; then
-        apt-get update -qq
         apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
     fi
     # From where this machine has its own packages.
@@ -69,6 +73,7 @@ make_builder() {
 make_runtime() {
     local root=$work/runtime packages=$work/packages package
     mkdir -p "$packages" "$root"/{etc/ssl/certs,home,tmp,usr/lib,var/tmp,proc,sys,dev}
+    update
     # apt fetches as a user of its own.
     chmod 755 "$work"
     chmod 777 "$packages"

@@ -10,10 +10,13 @@ set -eu
 # be static. The result is in target/<target>/release.
 target=$(rustc -vV | sed -n 's/^host: //p')
 
-# Where it was built must not be in the binary, or two builds of one commit differ.
-RUSTFLAGS="-C target-feature=+crt-static \
---remap-path-prefix=$(pwd)=/src \
---remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-export RUSTFLAGS
+# Where it was built must not be in the binary, or two builds of one commit differ. Encoded, which
+# comes before RUSTFLAGS and splits at a control character, because a folder's name may have a space.
+separator=$(printf '\037')
+CARGO_ENCODED_RUSTFLAGS="-Ctarget-feature=+crt-static\
+${separator}--remap-path-prefix=$(rustc --print sysroot)=/rust\
+${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
+${separator}--remap-path-prefix=$(pwd)=/src"
+export CARGO_ENCODED_RUSTFLAGS
 
 exec "$@" --target "$target"
