@@ -29,6 +29,9 @@ missing() {
     return 1
 }
 
+# Else everything would look missing, and be made for nothing.
+"$docker" info >/dev/null 2>&1 || die "'$docker info' fails; is its daemon running?"
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
