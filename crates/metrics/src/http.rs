@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use actix_web::{dev::ServiceRequest, http::Method};
@@ -41,10 +42,16 @@ pub(crate) struct Http {
     durations: HistogramVec,
     in_flight: IntGauge,
     aborted: AtomicU64,
+    outlasting: IntCounter,
+    shutdown_timeout: Duration,
 }
 
 impl Http {
-    pub(crate) fn new(registry: &Registry, routes: Arc<Routes>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        registry: &Registry,
+        routes: Arc<Routes>,
+        shutdown_timeout: Duration,
+    ) -> Result<Self, Error> {
         let http = Self {
             requests: IntCounterVec::new(
                 Opts::new("api_requests_total", "Requests that have ended."),
@@ -63,11 +70,19 @@ impl Http {
                 "Requests that are being answered.",
             )?,
             aborted: AtomicU64::new(0),
+            // A request that was cut off is gone together with the process that could have counted
+            // it, so no scrape ever sees one. Those that would be can be seen in time.
+            outlasting: IntCounter::new(
+                "berth_requests_outlasting_shutdown_total",
+                "Requests that took longer than shutdown.timeout: a stop cuts such a one off.",
+            )?,
+            shutdown_timeout,
             routes,
         };
         registry.register(Box::new(http.requests.clone()))?;
         registry.register(Box::new(http.durations.clone()))?;
         registry.register(Box::new(http.in_flight.clone()))?;
+        registry.register(Box::new(http.outlasting.clone()))?;
         http.start_at_zero();
         Ok(http)
     }
@@ -183,6 +198,9 @@ impl Observe for HttpObserver {
             return;
         };
         self.count(method, outcome);
+        if outcome.elapsed > self.http.shutdown_timeout {
+            self.http.outlasting.inc();
+        }
         if !outcome.complete {
             self.http.aborted.fetch_add(1, Ordering::Relaxed);
         }

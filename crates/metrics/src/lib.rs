@@ -8,7 +8,9 @@
 //! | `berth_build_info` | gauge, always 1 | `version`, `revision`, `rustc` |
 //! | `berth_ready` | gauge, 0 or 1 | |
 //! | `berth_panics_total` | counter | |
-//! | `process_*` | | |
+//! | `berth_requests_outlasting_shutdown_total` | counter | |
+//! | `berth_memory_limit_bytes` | gauge, Linux only | |
+//! | `process_*` | Linux only | |
 //!
 //! `endpoint` is a route's pattern and never a URL, `method` one of ten names, `status` what the
 //! handlers can answer: the number of series has a bound that the code sets and no client can move.
@@ -17,15 +19,14 @@
 
 mod exchange;
 mod http;
+#[cfg(target_os = "linux")]
+mod memory;
 mod routes;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::header, web};
-use prometheus::{
-    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
-    process_collector::ProcessCollector,
-};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 
 pub use exchange::{Observe, Observed, Outcome};
 pub use http::HttpObserver;
@@ -62,14 +63,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers every metric, the ones of the known routes at 0.
+    /// Registers every metric, the ones of the known routes at 0. Requests that take longer than
+    /// `shutdown_timeout` are counted apart: they are the ones that a stop cuts off.
     ///
     /// # Errors
     ///
     /// When two metrics have one name, which would be a mistake in this crate.
-    pub fn new(build: Build<'_>, routes: Arc<Routes>) -> Result<Self, Error> {
+    pub fn new(
+        build: Build<'_>,
+        routes: Arc<Routes>,
+        shutdown_timeout: Duration,
+    ) -> Result<Self, Error> {
         let registry = Registry::new();
-        let http = Arc::new(Http::new(&registry, routes)?);
+        let http = Arc::new(Http::new(&registry, routes, shutdown_timeout)?);
 
         let info = IntGaugeVec::new(
             Opts::new(
@@ -95,7 +101,11 @@ impl Metrics {
         metrics.register(info)?;
         metrics.register(metrics.ready.clone())?;
         metrics.register(metrics.panics.clone())?;
-        metrics.register(ProcessCollector::for_self())?;
+        #[cfg(target_os = "linux")]
+        {
+            metrics.register(prometheus::process_collector::ProcessCollector::for_self())?;
+            metrics.register(memory::MemoryLimit::new()?)?;
+        }
         Ok(metrics)
     }
 
@@ -103,9 +113,10 @@ impl Metrics {
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
     /// # use berth_metrics::{Build, Metrics, Routes, prometheus::IntCounter};
     /// # let build = Build { version: "1", revision: "unknown", rustc: "unknown" };
-    /// # let metrics = Metrics::new(build, Routes::new([]).into())?;
+    /// # let metrics = Metrics::new(build, Routes::new([]).into(), Duration::MAX)?;
     /// let orders = IntCounter::new("shop_orders_total", "Orders that were taken.")?;
     /// metrics.register(orders.clone())?;
     /// orders.inc();

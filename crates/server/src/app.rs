@@ -45,6 +45,7 @@ impl Parts {
                 rustc: &info.rustc,
             },
             Arc::clone(&routes),
+            settings.shutdown.timeout,
         )?;
         let health = Arc::new(Health::default());
         Ok(Self {

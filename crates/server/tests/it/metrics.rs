@@ -43,6 +43,8 @@ fn the_names_and_labels_are_the_contracts() {
         ("berth_ready", "gauge"),
         ("berth_panics_total", "counter"),
         ("berth_log_lines_lost_total", "counter"),
+        ("berth_requests_outlasting_shutdown_total", "counter"),
+        ("berth_memory_limit_bytes", "gauge"),
         ("process_cpu_seconds_total", "counter"),
         ("process_resident_memory_bytes", "gauge"),
         ("process_open_fds", "gauge"),
@@ -92,6 +94,19 @@ fn the_names_and_labels_are_the_contracts() {
     assert!((total("/health") - 1.0).abs() < 0.5);
     assert!(!text.contains("endpoint=\"/metrics\""));
     assert!(value(text, "api_requests_in_flight") < 0.5);
+}
+
+#[test]
+fn requests_that_a_stop_would_cut_off_are_counted_before_one_comes() {
+    let server = Berth::debug(&[("BERTH__SHUTDOWN__TIMEOUT", "1s")]);
+    let outlasting = || {
+        let text = server.get("/metrics").text().to_owned();
+        value(&text, "berth_requests_outlasting_shutdown_total")
+    };
+    server.get("/debug/delay/100ms");
+    assert!(outlasting() < 0.5);
+    server.get("/debug/delay/1100ms");
+    assert!((outlasting() - 1.0).abs() < 0.5);
 }
 
 #[test]
