@@ -1,0 +1,92 @@
+"""What the tests of deploy/ share. deploy/test.sh runs them, and sets the environment they need."""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import yaml
+
+DEPLOY = pathlib.Path(__file__).resolve().parent.parent
+WORK = pathlib.Path(os.environ["WORK"])
+BERTH = os.environ["BERTH_BIN"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def get(url: str, timeout: float = 5) -> tuple[int, str]:
+    """The status and the body; an error status is an answer, too."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def wait_for(url: str, process: subprocess.Popen, seconds: float = 15) -> None:
+    """Returns when `url` answers 200."""
+    deadline = time.monotonic() + seconds
+    while True:
+        assert process.poll() is None, f"ended with {process.returncode} before {url} answered"
+        try:
+            if get(url, timeout=1)[0] == 200:
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        time.sleep(0.02)
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """The environment without settings of whoever runs the tests."""
+    ours = {"PORT", "ENVIRONMENT", "APP_NAME", "VERSION"}
+    env = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("BERTH_")}
+    return env | settings
+
+
+def kustomize(folder: pathlib.Path) -> list[dict]:
+    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def copy_of_deploy(name: str) -> pathlib.Path:
+    """A copy to change, of what kustomize reads."""
+    copy = WORK / "copies" / name
+    shutil.rmtree(copy, ignore_errors=True)
+    for folder in ("base", "components", "overlays"):
+        shutil.copytree(DEPLOY / folder, copy / folder)
+    return copy
+
+
+def composition(name: str, overlay: str, components: list[str]) -> list[dict]:
+    """An overlay with components, added as its comment tells its user to."""
+    folder = copy_of_deploy(name) / "overlays" / overlay
+    file = folder / "kustomization.yaml"
+    added = "".join(f"  - ../../components/{component}\n" for component in components)
+    file.write_text(file.read_text() + "\ncomponents:\n" + added)
+    return kustomize(folder)
+
+
+def folders(kind: str) -> list[str]:
+    return sorted(path.name for path in (DEPLOY / kind).iterdir() if path.is_dir())
+
+
+def the(objects: list[dict], kind: str, name: str = "berth") -> dict:
+    found = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]
+    assert len(found) == 1, f"{len(found)} of {kind}/{name}"
+    return found[0]
+
+
+def settings_of(objects: list[dict]) -> dict:
+    """The ConfigMap that the Deployment mounts."""
+    volumes = the(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    return the(objects, "ConfigMap", volumes[0]["configMap"]["name"])

@@ -1,0 +1,490 @@
+"""The Kubernetes objects, as kustomize renders them."""
+
+import copy
+import itertools
+import json
+import pathlib
+import re
+import subprocess
+import tomllib
+import unittest
+
+import kubernetes_validate
+
+from common import (
+    BERTH, DEPLOY, WORK, clean_environment, composition, copy_of_deploy, folders, free_port, get, kustomize,
+    settings_of, the, wait_for,
+)
+
+OVERLAYS = folders("overlays")
+COMPONENTS = folders("components")
+
+# How long the end may take after shutdown.timeout: actix looks once a second, and the log is flushed.
+SLACK = 1.5
+
+RENDERED = {overlay: kustomize(DEPLOY / "overlays" / overlay) for overlay in OVERLAYS}
+for overlay_, component_ in itertools.product(OVERLAYS, COMPONENTS):
+    name_ = f"{overlay_}+{component_}"
+    RENDERED[name_] = composition(name_, overlay_, [component_])
+for overlay_ in OVERLAYS:
+    RENDERED[f"{overlay_}+all"] = composition(f"{overlay_}+all", overlay_, COMPONENTS)
+
+
+def seconds(duration: str) -> float:
+    """A duration of one unit, as the settings and the Gateway API write it."""
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", duration).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def schema_faults(objects: list[dict], version: str) -> list[str]:
+    faults = []
+    for thing in objects:
+        if "." in thing["apiVersion"].split("/")[0] and "k8s.io" not in thing["apiVersion"]:
+            continue
+        if thing["apiVersion"].startswith("gateway.networking.k8s.io"):
+            continue
+        try:
+            kubernetes_validate.validate(thing, version, strict=True)
+        except (
+            kubernetes_validate.ValidationError,
+            kubernetes_validate.SchemaNotFoundError,
+            kubernetes_validate.InvalidSchemaError,
+        ) as error:
+            faults.append(f"{thing['kind']}/{thing['metadata']['name']} in {version}: {error}")
+    return faults
+
+
+def custom(objects: list[dict]) -> list[dict]:
+    groups = ("gateway.networking.k8s.io", "monitoring.coreos.com")
+    return [o for o in objects if o["apiVersion"].split("/")[0] in groups]
+
+
+def custom_faults(objects: list[dict]) -> list[str]:
+    done = subprocess.run(
+        ["node", "crds.mjs"], cwd=WORK / "crds", input=json.dumps(objects),
+        capture_output=True, text=True,
+    )
+    assert done.returncode in (0, 1) and not done.stderr, done.stderr
+    return done.stdout.splitlines()
+
+
+def restricted_faults(pod: dict) -> list[str]:
+    """What the Pod Security Standard "restricted" (with "baseline" in it) forbids, field by field.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    faults = []
+
+    def must(holds: bool, what: str) -> None:
+        if not holds:
+            faults.append(what)
+
+    of_pod = pod.get("securityContext", {})
+    for field in ("hostNetwork", "hostPID", "hostIPC", "hostUsers"):
+        allowed = (None, True) if field == "hostUsers" else (None, False)
+        must(pod.get(field) in allowed, field)
+    must(of_pod.get("windowsOptions", {}).get("hostProcess") in (None, False), "hostProcess")
+    must(not of_pod.get("sysctls"), "sysctls")
+    must(of_pod.get("runAsUser") != 0, "runAsUser of the pod")
+    must("seLinuxOptions" not in of_pod, "seLinuxOptions of the pod")
+    must("appArmorProfile" not in of_pod, "appArmorProfile of the pod")
+    volumes = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+               "projected", "secret"}
+    for volume in pod.get("volumes", []):
+        must(set(volume) - {"name"} <= volumes, f"volume {volume['name']}")
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    for container in itertools.chain(*(pod.get(kind, []) for kind in kinds)):
+        own = container.get("securityContext", {})
+        name = container["name"]
+        must(own.get("privileged") in (None, False), f"{name}: privileged")
+        must(own.get("procMount") in (None, "Default"), f"{name}: procMount")
+        must("seLinuxOptions" not in own, f"{name}: seLinuxOptions")
+        must("appArmorProfile" not in own, f"{name}: appArmorProfile")
+        must(own.get("windowsOptions", {}).get("hostProcess") in (None, False), f"{name}: hostProcess")
+        for port in container.get("ports", []):
+            must(port.get("hostPort") in (None, 0), f"{name}: hostPort")
+        must(own.get("allowPrivilegeEscalation") is False, f"{name}: allowPrivilegeEscalation")
+        must(own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is True, f"{name}: runAsNonRoot")
+        must(own.get("runAsUser") != 0, f"{name}: runAsUser")
+        profile = own.get("seccompProfile", of_pod.get("seccompProfile", {})).get("type")
+        must(profile in ("RuntimeDefault", "Localhost"), f"{name}: seccompProfile")
+        capabilities = own.get("capabilities", {})
+        must("ALL" in capabilities.get("drop", []), f"{name}: capabilities.drop")
+        must(set(capabilities.get("add", [])) <= {"NET_BIND_SERVICE"}, f"{name}: capabilities.add")
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            handler = container.get(probe, {}).get("httpGet", {})
+            must("host" not in handler, f"{name}: host of the {probe}")
+    return faults
+
+
+class Schemas(unittest.TestCase):
+    def versions(self) -> list[str]:
+        schemas = pathlib.Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+        found = {tuple(map(int, re.findall(r"\d+", path.name)[:2]))
+                 for path in schemas.glob("v*-local-strict")}
+        return [f"{major}.{minor}" for major, minor in sorted(found)[-3:]]
+
+    def test_every_object_of_every_composition(self):
+        for version in self.versions():
+            for name, objects in RENDERED.items():
+                with self.subTest(version=version, composition=name):
+                    self.assertEqual(schema_faults(objects, version), [])
+        print(f"\nKubernetes {', '.join(self.versions())}: {len(RENDERED)} compositions, "
+              f"{len(RENDERED['production+all'])} objects in the largest", flush=True)
+
+    def test_custom_resources(self):
+        for overlay in OVERLAYS:
+            objects = custom(RENDERED[f"{overlay}+all"])
+            kinds = {thing["kind"] for thing in objects}
+            self.assertEqual(kinds, {"HTTPRoute", "PodMonitor", "PrometheusRule"})
+            self.assertEqual(custom_faults(objects), [])
+
+    def test_the_schemas_refuse(self):
+        newest = self.versions()[-1]
+        for path, value in (
+            (("spec", "template", "spec", "containers", 0, "readinesProbe"), {}),
+            (("spec", "minReadySeconds"), "five"),
+            (("spec", "strategie"), {}),
+        ):
+            objects = copy.deepcopy(RENDERED["production"])
+            place = the(objects, "Deployment")
+            for step in path[:-1]:
+                place = place[step]
+            place[path[-1]] = value
+            with self.subTest(path=path):
+                self.assertEqual(len(schema_faults(objects, newest)), 1)
+        route, monitor, rule = sorted(
+            copy.deepcopy(custom(RENDERED["dev+all"])), key=lambda thing: thing["kind"]
+        )
+        route["spec"]["rules"][0]["timeouts"]["request"] = "a while"
+        monitor["spec"]["podMetricsEndpoints"][0]["intervall"] = "15s"
+        rule["spec"]["groups"][0]["rules"][0]["expr"] = []
+        for thing in (route, monitor, rule):
+            with self.subTest(kind=thing["kind"]):
+                self.assertTrue(custom_faults([thing]))
+
+
+class Security(unittest.TestCase):
+    def pod(self, name: str = "production") -> dict:
+        return copy.deepcopy(the(RENDERED[name], "Deployment")["spec"]["template"]["spec"])
+
+    def test_the_restricted_profile(self):
+        for name in RENDERED:
+            with self.subTest(composition=name):
+                self.assertEqual(restricted_faults(self.pod(name)), [])
+
+    def test_the_check_sees_what_is_forbidden(self):
+        def pod(**fields):
+            return self.pod() | fields
+
+        def context(**fields):
+            changed = self.pod()
+            changed["securityContext"].update(fields)
+            return changed
+
+        def container(**fields):
+            changed = self.pod()
+            changed["containers"][0]["securityContext"].update(fields)
+            return changed
+
+        def without(*path):
+            changed = place = self.pod()
+            for step in path[:-1]:
+                place = place[step]
+            del place[path[-1]]
+            return changed
+
+        ports = self.pod()
+        ports["containers"][0]["ports"][0]["hostPort"] = 8080
+        root = without("containers", 0, "securityContext", "runAsNonRoot")
+        del root["securityContext"]["runAsNonRoot"]
+        for what, broken in {
+            "hostNetwork": pod(hostNetwork=True),
+            "hostPID": pod(hostPID=True),
+            "hostIPC": pod(hostIPC=True),
+            "hostPath": pod(volumes=[{"name": "root", "hostPath": {"path": "/"}}]),
+            "sysctls": context(sysctls=[{"name": "kernel.msgmax", "value": "1"}]),
+            "root": context(runAsUser=0),
+            "no seccomp": without("securityContext", "seccompProfile"),
+            "unconfined": context(seccompProfile={"type": "Unconfined"}),
+            "unconfined container": container(seccompProfile={"type": "Unconfined"}),
+            "privileged": container(privileged=True),
+            "escalation": container(allowPrivilegeEscalation=True),
+            "escalation by default": without(
+                "containers", 0, "securityContext", "allowPrivilegeEscalation"),
+            "capability": container(capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
+            "capabilities kept": container(capabilities={}),
+            "root container": container(runAsUser=0),
+            "may be root": container(runAsNonRoot=False),
+            "may be root by default": root,
+            "procMount": container(procMount="Unmasked"),
+            "hostPort": ports,
+            "init container": pod(initContainers=[{"name": "init", "image": "x"}]),
+        }.items():
+            with self.subTest(what):
+                self.assertTrue(restricted_faults(broken))
+
+    def test_beyond_the_profile(self):
+        for name in OVERLAYS:
+            pod, objects = self.pod(name), RENDERED[name]
+            own = pod["containers"][0]["securityContext"]
+            with self.subTest(composition=name):
+                self.assertIs(own["readOnlyRootFilesystem"], True)
+                self.assertIs(pod["automountServiceAccountToken"], False)
+                self.assertIs(pod["enableServiceLinks"], False)
+                self.assertEqual(pod["serviceAccountName"], "berth")
+                account = the(objects, "ServiceAccount")
+                self.assertIs(account["automountServiceAccountToken"], False)
+                # OpenShift assigns it.
+                for context in (pod["securityContext"], own):
+                    self.assertNotIn("runAsUser", context)
+                    self.assertNotIn("fsGroup", context)
+                self.assertIn("memory", pod["containers"][0]["resources"]["limits"])
+                for resource in ("cpu", "memory"):
+                    self.assertIn(resource, pod["containers"][0]["resources"]["requests"])
+
+    def test_the_namespace_enforces_it(self):
+        for name, objects in RENDERED.items():
+            namespace = next(o for o in objects if o["kind"] == "Namespace")
+            labels = namespace["metadata"]["labels"]
+            with self.subTest(composition=name):
+                for mode in ("enforce", "warn", "audit"):
+                    self.assertEqual(labels[f"pod-security.kubernetes.io/{mode}"], "restricted")
+                for thing in objects:
+                    if thing is not namespace:
+                        self.assertEqual(
+                            thing["metadata"]["namespace"], namespace["metadata"]["name"])
+
+    def test_the_network_is_closed_but_for_what_is_needed(self):
+        for name in OVERLAYS:
+            deny = the(RENDERED[name], "NetworkPolicy", "default-deny")["spec"]
+            self.assertEqual(deny, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+            own = the(RENDERED[name], "NetworkPolicy")["spec"]
+            ports = {p["port"] for rule in own["ingress"] for p in rule["ports"]}
+            self.assertEqual(ports, {"http"})
+            ports = {p["port"] for rule in own["egress"] for p in rule["ports"]}
+            self.assertEqual(ports, {53})
+            for rule in own["egress"]:
+                self.assertTrue(rule["to"])
+
+
+class Lifecycle(unittest.TestCase):
+    """The manifests, the settings they mount and the binary agree."""
+
+    def berth(self, objects: list[dict], *arguments: str, **more: str):
+        """The binary, with the mounted settings and the container's own environment."""
+        container = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+        folder = WORK / "mounted" / settings_of(objects)["metadata"]["name"]
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in settings_of(objects)["data"].items():
+            (folder / file).write_text(text)
+        env = {variable["name"]: variable["value"] for variable in container["env"]}
+        mount = container["volumeMounts"][0]["mountPath"]
+        env = {key: value.replace(mount, str(folder)) for key, value in env.items()}
+        self.assertIn(str(folder), env["BERTH_CONFIG"])
+        self.assertNotIn("args", container)
+        return subprocess.Popen(
+            [BERTH, *arguments], env=clean_environment(**env, **more),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+
+    def effective(self, objects: list[dict]) -> dict[str, str]:
+        process = self.berth(objects, "check")
+        out, err = process.communicate(timeout=10)
+        self.assertEqual(process.returncode, 0, err)
+        lines = (line.split("=", 1) for line in out.splitlines() if "=" in line)
+        return {key.strip(): value.strip().split("  ")[0].strip('"') for key, value in lines}
+
+    def test_berth_check_accepts_the_mounted_settings(self):
+        for name in OVERLAYS:
+            with self.subTest(composition=name):
+                self.assertEqual(self.effective(RENDERED[name])["app.environment"], name)
+
+    def test_berth_check_refuses_a_drain_that_does_not_fit(self):
+        objects = copy.deepcopy(RENDERED["production"])
+        data = settings_of(objects)["data"]
+        data["settings.toml"] = data["settings.toml"].replace('timeout = "20s"', 'timeout = "40s"')
+        settings_of(objects)["metadata"]["name"] += "-broken"
+        volumes = the(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]
+        volumes[0]["configMap"]["name"] += "-broken"
+        process = self.berth(objects, "check")
+        self.assertIn("grace_period", process.communicate(timeout=10)[1])
+        self.assertEqual(process.returncode, 2)
+
+    def test_the_drain_fits_into_the_grace_period(self):
+        for name in OVERLAYS:
+            with self.subTest(composition=name):
+                objects = RENDERED[name]
+                pod = the(objects, "Deployment")["spec"]["template"]["spec"]
+                grace = pod["terminationGracePeriodSeconds"]
+                effective = self.effective(objects)
+                delay = seconds(effective["shutdown.drain_delay"])
+                timeout = seconds(effective["shutdown.timeout"])
+                self.assertEqual(seconds(effective["shutdown.grace_period"]), grace)
+                self.assertLess(delay + timeout + SLACK, grace)
+                # Whoever decides by /ready must have seen it before the last connection is taken.
+                probe = pod["containers"][0]["readinessProbe"]
+                self.assertLess(probe["periodSeconds"] * probe["failureThreshold"], delay)
+                # No handler can be cut off that keeps to its own limit.
+                self.assertLess(seconds(effective["server.request_timeout"]), timeout)
+                # The comment that explains it has the same figures.
+                text = (DEPLOY / "base" / "deployment.yaml").read_text()
+                for line in (rf"# +{delay:g}    drain_delay", rf"# +{timeout:g}    timeout",
+                             rf"# +{delay + timeout + SLACK:g}  < {grace},"):
+                    self.assertRegex(text, line)
+
+    def test_the_route_waits_longer_than_the_handler_may_take(self):
+        for overlay in OVERLAYS:
+            objects = RENDERED[f"{overlay}+gateway"]
+            own = seconds(self.effective(objects)["server.request_timeout"])
+            for rule in the(objects, "HTTPRoute")["spec"]["rules"]:
+                backend = seconds(rule["timeouts"]["backendRequest"])
+                self.assertLess(own, backend)
+                self.assertLessEqual(backend, seconds(rule["timeouts"]["request"]))
+
+    def test_ports_and_paths_are_the_binarys(self):
+        for name in OVERLAYS:
+            with self.subTest(composition=name):
+                objects = RENDERED[name]
+                effective = self.effective(objects)
+                template = the(objects, "Deployment")["spec"]["template"]
+                container = template["spec"]["containers"][0]
+                ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+                self.assertEqual(ports["http"], int(effective["server.port"]))
+                notes = template["metadata"]["annotations"]
+                self.assertEqual(notes["prometheus.io/scrape"], "true")
+                self.assertEqual(notes["prometheus.io/port"], effective["server.port"])
+                self.assertEqual(notes["prometheus.io/path"], effective["metrics.path"])
+                monitors = [e for o in RENDERED[f"{name}+prometheus-operator"]
+                            if o["kind"] == "PodMonitor" for e in o["spec"]["podMetricsEndpoints"]]
+                self.assertEqual([(m["port"], m["path"]) for m in monitors],
+                                 [("http", effective["metrics.path"])])
+                service = the(objects, "Service")
+                self.assertEqual([p["targetPort"] for p in service["spec"]["ports"]], ["http"])
+
+                port = free_port()
+                server = self.berth(objects, PORT=str(port))
+                try:
+                    wait_for(f"http://127.0.0.1:{port}/health", server)
+                    self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/health")
+                    self.assertEqual(container["startupProbe"]["httpGet"]["path"], "/health")
+                    self.assertEqual(container["readinessProbe"]["httpGet"]["path"], "/ready")
+                    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                        handler = container[probe]["httpGet"]
+                        self.assertEqual(handler["port"], "http")
+                        self.assertEqual(
+                            get(f"http://127.0.0.1:{port}{handler['path']}")[0], 200)
+                    for rule in self.public_paths():
+                        path = "/api/v1/hello" if rule == "/api/v1" else rule
+                        self.assertEqual(get(f"http://127.0.0.1:{port}{path}")[0], 200)
+                    server.terminate()
+                    server.communicate(timeout=10)
+                    self.assertEqual(server.returncode, 0)
+                finally:
+                    server.kill()
+                    server.communicate()
+
+    def public_paths(self) -> set[str]:
+        """What ingress and gateway let in; both the same, and nothing that is for machines."""
+        objects = RENDERED["production+all"]
+        ingress = {path["path"] for rule in the(objects, "Ingress")["spec"]["rules"]
+                   for path in rule["http"]["paths"]}
+        route = {match["path"]["value"] for rule in the(objects, "HTTPRoute")["spec"]["rules"]
+                 for match in rule["matches"]}
+        self.assertEqual(ingress, route)
+        self.assertEqual(ingress, {"/api/v1", "/openapi.json"})
+        return ingress
+
+
+class Rollout(unittest.TestCase):
+    def test_no_pod_goes_before_the_next_one_is_ready(self):
+        for name in OVERLAYS:
+            deployment = the(RENDERED[name], "Deployment")["spec"]
+            self.assertEqual(
+                deployment["strategy"],
+                {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+            self.assertGreater(deployment["minReadySeconds"], 0)
+            self.assertIn("revisionHistoryLimit", deployment)
+            container = deployment["template"]["spec"]["containers"][0]
+            self.assertNotIn("lifecycle", container)
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                self.assertNotIn("exec", container[probe])
+
+    def test_a_change_of_the_settings_rolls_the_pods(self):
+        for name in OVERLAYS:
+            with self.subTest(overlay=name):
+                folder = copy_of_deploy("changed") / "overlays" / name
+                settings = folder / "settings.toml"
+                settings.write_text(settings.read_text() + "\n# changed\n")
+                changed = kustomize(folder)
+                self.assertNotEqual(the(changed, "Deployment")["spec"]["template"],
+                                    the(RENDERED[name], "Deployment")["spec"]["template"])
+
+    def test_selectors_match_and_never_have_a_version(self):
+        for name, objects in RENDERED.items():
+            deployment = the(objects, "Deployment")["spec"]
+            labels = deployment["template"]["metadata"]["labels"].items()
+            selectors = [deployment["selector"]["matchLabels"], the(objects, "Service")["spec"]["selector"],
+                         the(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]]
+            selectors += [spread["labelSelector"]["matchLabels"]
+                          for spread in deployment["template"]["spec"]["topologySpreadConstraints"]]
+            selectors += [o["spec"]["selector"]["matchLabels"] for o in objects
+                          if o["kind"] in ("PodDisruptionBudget", "PodMonitor")]
+            with self.subTest(composition=name):
+                for selector in selectors:
+                    self.assertLessEqual(selector.items(), labels)
+                    self.assertLessEqual(set(selector), {"app.kubernetes.io/name",
+                                                         "app.kubernetes.io/component"})
+                for thing in objects:
+                    self.assertEqual(
+                        thing["metadata"]["labels"]["app.kubernetes.io/name"], "berth")
+
+    def test_pods_spread_and_none_waits_for_the_perfect_place(self):
+        for name in OVERLAYS:
+            pod = the(RENDERED[name], "Deployment")["spec"]["template"]["spec"]
+            spread = {c["topologyKey"]: c["whenUnsatisfiable"]
+                      for c in pod["topologySpreadConstraints"]}
+            self.assertEqual(spread, {"kubernetes.io/hostname": "ScheduleAnyway",
+                                      "topology.kubernetes.io/zone": "ScheduleAnyway"})
+
+    def test_dev(self):
+        objects = RENDERED["dev"]
+        deployment = the(objects, "Deployment")["spec"]
+        self.assertEqual(deployment["replicas"], 1)
+        container = deployment["template"]["spec"]["containers"][0]
+        self.assertEqual(container["image"], "berth:dev")
+        self.assertEqual(container["imagePullPolicy"], "IfNotPresent")
+        service = the(objects, "Service")["spec"]
+        self.assertEqual((service["type"], service["ports"][0]["nodePort"]), ("NodePort", 30080))
+
+    def test_production(self):
+        objects = RENDERED["production"]
+        deployment = the(objects, "Deployment")["spec"]
+        self.assertNotIn("replicas", deployment)
+        scaler = the(objects, "HorizontalPodAutoscaler")
+        self.assertEqual(scaler["apiVersion"], "autoscaling/v2")
+        self.assertEqual(scaler["spec"]["scaleTargetRef"],
+                         {"apiVersion": "apps/v1", "kind": "Deployment", "name": "berth"})
+        self.assertGreaterEqual(scaler["spec"]["minReplicas"], 2)
+        self.assertIn("scaleDown", scaler["spec"]["behavior"])
+        budget = the(objects, "PodDisruptionBudget")["spec"]
+        self.assertEqual(budget["maxUnavailable"], 1)
+        self.assertEqual(budget["unhealthyPodEvictionPolicy"], "AlwaysAllow")
+        image = deployment["template"]["spec"]["containers"][0]["image"]
+        self.assertRegex(image, r"^[^/]+\.[^/]+/.+(@sha256:[0-9a-f]{64}|:\d+\.\d+\.\d+)$")
+        # The version is the workspace's.
+        manifest = tomllib.loads((DEPLOY.parent / "Cargo.toml").read_text())
+        self.assertTrue(image.endswith(":" + manifest["workspace"]["package"]["version"]))
+        text = settings_of(objects)["data"]["settings.toml"]
+        self.assertNotIn("debug", tomllib.loads(text))
+
+    def test_the_prometheus_rule_is_what_the_rule_files_make(self):
+        component = DEPLOY / "components" / "prometheus-operator"
+        made = WORK / "prometheusrule.yaml"
+        subprocess.run([component / "render.sh", made], check=True)
+        self.assertEqual((component / "prometheusrule.yaml").read_text(), made.read_text(),
+                         "run deploy/components/prometheus-operator/render.sh")
+
+
+if __name__ == "__main__":
+    unittest.main()
