@@ -17,6 +17,10 @@ test *args:
 test-promtool:
     cargo test -p berth --test it promtool -- --ignored
 
+# Readiness checks against real servers (Debian: apt-get install redis-server postgresql).
+test-readiness:
+    cargo test -p berth --features check-https,check-postgres --test it _of_all_kinds -- --ignored
+
 # Run the tests of the process against the static release binary.
 test-static: build-static
     BERTH_BIN="$PWD/target/berth" cargo test -p berth --test it
@@ -29,6 +33,7 @@ fmt:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy -p berth --all-targets --all-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 # Build target/berth: one static, stripped file that needs nothing of the system it runs on.
@@ -80,9 +85,9 @@ push-image registry tag="berth:dev":
 test-image:
     docker/test-image.sh
 
-# Build the static binary in two places and compare them byte for byte.
-test-reproducible:
-    docker/test-reproducible.sh
+# Build the static binary in two places and compare them byte for byte; the first may be given.
+test-reproducible *binary:
+    docker/test-reproducible.sh {{ binary }}
 
 # Deploy an overlay (dev or production) to the cluster that kubectl talks to, and wait for its pods.
 deploy overlay="dev":

@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # Builds the static binary of the current commit in two different folders, from nothing, each with a
 # CARGO_HOME of its own, and compares the two byte for byte.
+#
+#     docker/test-reproducible.sh [BINARY]
+#
+# With BINARY, which somebody has built from this commit already, that is the first of the two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+first=${1:+$(realpath "$1")}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -14,6 +19,10 @@ mkdir -p "$cargo_home/registry"
 # a space, which no build may stumble over.
 for folder in one "another place"; do
     mkdir -p "$work/$folder/cargo"
+    if [ "$folder" = one ] && [ -n "$first" ]; then
+        cp "$first" "$work/one/binary"
+        continue
+    fi
     # Another path to the same downloads and settings.
     for part in registry config.toml; do
         [ ! -e "$cargo_home/$part" ] || ln -s "$cargo_home/$part" "$work/$folder/cargo/$part"

@@ -28,7 +28,7 @@ DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "berth.json").read_t
 LOAD_SECONDS = 12
 
 # What Grafana would put in.
-VARIABLES = {"$__rate_interval": "10s", "$namespace": ".+", "$probes": "/health|/ready"}
+VARIABLES = {"$__rate_interval": "10s", "$namespace": ".+", "$probes": "/health|/ready.*"}
 
 
 def substituted(expr: str) -> str:
@@ -110,7 +110,8 @@ class Observability(unittest.TestCase):
         settings = cls.folder / "settings.toml"
         settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "dev"))["data"]["settings.toml"])
         berth = cls.start("berth", [BERTH, "--config", settings],
-                          clean_environment(PORT=str(cls.port)))
+                          clean_environment(PORT=str(cls.port), BERTH__READINESS__CHECKS=(
+                              f"[{{ name = 'self', url = 'tcp://127.0.0.1:{cls.port}' }}]")))
         wait_for(f"http://127.0.0.1:{cls.port}/ready", berth)
 
         # The shipped configuration but for the address and the pace, with the shipped rules.
@@ -237,11 +238,11 @@ class Observability(unittest.TestCase):
 
     def test_probes_can_be_left_out(self):
         endpoints = {}
-        for probes in ("/health|/ready", "none"):
+        for probes in ("/health|/ready.*", "none"):
             expr = DASHBOARD["panels"][1]["targets"][0]["expr"].replace("$probes", probes)
             result = self.api("query", query=substituted(expr))["result"]
             endpoints[probes] = {sample["metric"]["endpoint"] for sample in result}
-        self.assertEqual(endpoints["none"] - endpoints["/health|/ready"], {"/health", "/ready"})
+        self.assertEqual(endpoints["none"] - endpoints["/health|/ready.*"], {"/health", "/ready", "/ready/{check}"})
 
     def test_a_plain_prometheus_finds_the_pods_by_their_annotations(self):
         found = self.api("query", query='up{namespace="somewhere"}')["result"]

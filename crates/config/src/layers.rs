@@ -241,7 +241,7 @@ fn has_anchor(line: &str) -> bool {
 
 /// A part of a key as TOML writes it: in quotes where it is not a bare word, so that the key
 /// `"server.port"` is not taken for `port` in `server`.
-fn component(name: &str) -> String {
+pub(crate) fn component(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.len() <= 80 && name.chars().all(bare) {
         name.to_owned()

@@ -30,6 +30,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod checks;
 mod fault;
 mod layers;
 mod parse;
@@ -40,9 +41,12 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use checks::{Protocol, ReadinessCheck, Target};
 pub use fault::{Error, Fault, Faults, FileProblem, Origin};
 pub use reader::Entry;
-pub use settings::{App, Debug, Log, LogFormat, Metrics, Server, Settings, Shutdown, Workers};
+pub use settings::{
+    App, Debug, Log, LogFormat, Metrics, Readiness, Server, Settings, Shutdown, Workers,
+};
 
 /// What the settings are read from, over the built-in defaults.
 ///

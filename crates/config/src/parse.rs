@@ -13,7 +13,7 @@ use crate::settings::{LogFormat, Workers};
 type Parsed<T> = Result<T, String>;
 
 impl Raw {
-    fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Typed(ValueKind::String(text)) => Some(text),
             Self::Typed(_) => None,
@@ -31,7 +31,7 @@ impl Raw {
 
     /// `allowed`, and what to do about a value of the wrong type; `quoted` says whether the right
     /// type is written in quotes.
-    fn refuse<T>(&self, allowed: &str, quoted: bool) -> Parsed<T> {
+    pub(crate) fn refuse<T>(&self, allowed: &str, quoted: bool) -> Parsed<T> {
         let advice = match self {
             Self::Text(text) if text.to_str().is_none() => "; this is not UTF-8",
             Self::Typed(ValueKind::Table(_)) => ", not a table",
@@ -56,7 +56,7 @@ fn is_bare(text: &str) -> bool {
 }
 
 /// Text that fulfils `rule`.
-fn text_if(raw: &Raw, allowed: &str, rule: impl Fn(&str) -> bool) -> Parsed<String> {
+pub(crate) fn text_if(raw: &Raw, allowed: &str, rule: impl Fn(&str) -> bool) -> Parsed<String> {
     match raw.text() {
         Some(text) if rule(text) => Ok(text.to_owned()),
         _ => raw.refuse(allowed, true),
@@ -225,10 +225,11 @@ pub(crate) fn metrics_path(raw: &Raw) -> Parsed<String> {
     })?;
     let taken = matches!(&*path, "/health" | "/ready" | "/openapi.json" | "/debug")
         || path.starts_with("/api/")
+        || path.starts_with("/ready/")
         || path.starts_with("/debug/");
     if taken {
         return Err(
-            "must not be /health, /ready, /openapi.json, nor under /api/ or /debug: \
+            "must not be /health, /openapi.json, nor under /api/, /ready or /debug: \
                     the service has taken them"
                 .to_owned(),
         );
@@ -378,6 +379,7 @@ mod tests {
         for text in [
             "/health",
             "/ready",
+            "/ready/metrics",
             "/openapi.json",
             "/api/v1",
             "/debug",

@@ -125,7 +125,7 @@ impl Reader {
         match parse(&raw) {
             Ok(value) => Some((value, origin)),
             Err(problem) => {
-                let value = (!is_secret(key)).then(|| shown(&raw)).flatten();
+                let value = (!is_secret(key)).then(|| raw.shown()).flatten();
                 self.fault(Fault {
                     key: key.to_owned(),
                     value,
@@ -137,7 +137,14 @@ impl Reader {
         }
     }
 
-    fn record(&mut self, key: &'static str, value: String, origin: Origin) {
+    /// The value of `key` as it was set, for a parser that does not fit [`take`](Self::take).
+    pub(crate) fn take_raw(&mut self, key: &str) -> Option<(Raw, Origin)> {
+        self.set
+            .remove(key)
+            .map(|Leaf { raw, origin }| (raw, origin))
+    }
+
+    pub(crate) fn record(&mut self, key: &'static str, value: String, origin: Origin) {
         let value = if is_secret(key) {
             "********".to_owned()
         } else {
@@ -242,17 +249,19 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// A faulty value for a person to recognise; `None` where a table or list stands in its place,
-/// which `problem` says.
-fn shown(raw: &Raw) -> Option<String> {
-    const LIMIT: usize = 80;
-    match raw {
-        Raw::Text(text) => Some(quote(&text.to_string_lossy(), LIMIT)),
-        Raw::Typed(ValueKind::String(text)) => Some(quote(text, LIMIT)),
-        Raw::Typed(ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil) => None,
-        // With its point, which is what is wrong with it.
-        Raw::Typed(ValueKind::Float(number)) => Some(format!("{number:?}")),
-        Raw::Typed(scalar) => Some(scalar.to_string()),
+impl Raw {
+    /// A faulty value for a person to recognise; `None` where a table or list stands in its place,
+    /// which `problem` says.
+    pub(crate) fn shown(&self) -> Option<String> {
+        const LIMIT: usize = 80;
+        match self {
+            Self::Text(text) => Some(quote(&text.to_string_lossy(), LIMIT)),
+            Self::Typed(ValueKind::String(text)) => Some(quote(text, LIMIT)),
+            Self::Typed(ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil) => None,
+            // With its point, which is what is wrong with it.
+            Self::Typed(ValueKind::Float(number)) => Some(format!("{number:?}")),
+            Self::Typed(scalar) => Some(scalar.to_string()),
+        }
     }
 }
 

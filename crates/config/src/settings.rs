@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::checks::{self, ReadinessCheck};
 use crate::fault::Fault;
 use crate::layers;
 use crate::parse;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub server: Server,
     /// How it ends.
     pub shutdown: Shutdown,
+    /// What it needs to be ready.
+    pub readiness: Readiness,
     /// What it logs.
     pub log: Log,
     /// What Prometheus sees.
@@ -79,6 +82,13 @@ pub struct Shutdown {
     pub timeout: Duration,
     /// What the platform grants between SIGTERM and SIGKILL, 1s to 2h.
     pub grace_period: Option<Duration>,
+}
+
+/// What the service needs to be ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is asked in the background, at most 32, each with a name of its own.
+    pub checks: Vec<ReadinessCheck>,
 }
 
 /// What the service logs.
@@ -184,6 +194,9 @@ impl Settings {
                 grace_period: r.take_optional("shutdown.grace_period", |raw| {
                     parse::duration(raw, s(1)..=s(2 * HOUR))
                 }),
+            },
+            readiness: Readiness {
+                checks: checks::take(r),
             },
             log: Log {
                 filter: r.take("log.filter", parse::log_filter),

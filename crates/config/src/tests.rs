@@ -9,7 +9,7 @@ use super::*;
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 22] = [
+const KEYS: [(&str, &str, &str); 23] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -25,6 +25,11 @@ const KEYS: [(&str, &str, &str); 22] = [
     ("shutdown.drain_delay", "5s", r#""5s""#),
     ("shutdown.timeout", "20s", r#""20s""#),
     ("shutdown.grace_period", "30s", r#""30s""#),
+    (
+        "readiness.checks",
+        r#"[{ name = "db", url = "tcp://db:5432" }]"#,
+        r#"[{ name = "db", url = "tcp://db:5432", interval = "10s", timeout = "2s", failure_threshold = 3, success_threshold = 1, required = true, status = "200-299" }]"#,
+    ),
     ("log.filter", "warn,berth=debug", r#""warn,berth=debug""#),
     ("log.format", "json", r#""json""#),
     ("log.access", "false", "false"),
@@ -122,6 +127,7 @@ mod defaults {
                 timeout: Duration::from_secs(5),
                 grace_period: None,
             },
+            readiness: Readiness { checks: Vec::new() },
             log: Log {
                 filter: "info".to_owned(),
                 format: LogFormat::Text,
@@ -179,10 +185,11 @@ mod defaults {
         }
         let known: Vec<_> = loaded.entries.iter().map(|entry| entry.key).collect();
         assert_eq!(keys, known);
-        assert_eq!(known, KEYS.map(|(key, ..)| key)[..21]);
+        assert_eq!(known, KEYS.map(|(key, ..)| key)[..22]);
         let commented = text
             .lines()
-            .filter(|line| line.starts_with("# ") && line.contains(" = "));
+            .filter(|line| line.starts_with("# ") && line.contains(" = "))
+            .filter(|line| !line.starts_with("#   "));
         assert_eq!(
             commented.count(),
             2,
@@ -255,12 +262,13 @@ mod layering {
     #[test]
     fn every_key_from_a_file() {
         let mut all = String::new();
-        for (key, _, rendered) in &KEYS[..21] {
+        for (key, _, rendered) in &KEYS[..22] {
             let (section, name) = key.split_once('.').unwrap();
+            let yaml = rendered.replace(" = ", ": ");
             for (file, text) in [
                 ("a.toml", format!("[{section}]\n{name} = {rendered}\n")),
-                ("a.yaml", format!("{section}:\n  {name}: {rendered}\n")),
-                ("a.YML", format!("{section}: {{{name}: {rendered}}}\n")),
+                ("a.yaml", format!("{section}:\n  {name}: {yaml}\n")),
+                ("a.YML", format!("{section}: {{{name}: {yaml}}}\n")),
             ] {
                 let loaded = from_file(file, text).unwrap();
                 let entry = entry(&loaded, key);
@@ -510,10 +518,10 @@ mod refusals {
             "server.x = 1\na.b = 2\n[[log]]\n",
             &variables,
         ));
-        assert_eq!(faults.len(), 21 + 3);
+        assert_eq!(faults.len(), 22 + 3);
         assert!(faults.is_sorted_by_key(|fault| &fault.key));
         let text = faults.to_string();
-        assert_eq!(text.lines().count(), 25);
+        assert_eq!(text.lines().count(), 26);
         assert!(text.lines().all(|line| line.chars().count() < 500));
         assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
     }
@@ -758,5 +766,161 @@ mod hostile_input {
             ],
         ));
         assert_eq!(faults.len(), 4);
+    }
+}
+
+mod readiness_checks {
+    use super::*;
+
+    fn list(text: &str) -> Result<Loaded, Error> {
+        from_env(&[("BERTH__READINESS__CHECKS", text)])
+    }
+
+    fn one(fields: &str) -> Result<ReadinessCheck, Vec<String>> {
+        match list(&format!("[{{ name = 'a', {fields} }}]")) {
+            Ok(mut loaded) => Ok(loaded.settings.readiness.checks.remove(0)),
+            result => Err(problems(result)),
+        }
+    }
+
+    #[test]
+    fn from_a_file() {
+        let expected = list("[{ name = 'db', url = 'tcp://db:1', interval = '5s' }, { name = 'c', url = 'http://c', required = false }]")
+            .unwrap()
+            .settings;
+        let toml = "[[readiness.checks]]\nname = 'db'\nurl = 'tcp://db:1'\ninterval = '5s'\n\
+                    [[readiness.checks]]\nname = 'c'\nurl = 'http://c'\nrequired = false\n";
+        let yaml = "readiness:\n  checks:\n  - name: db\n    url: tcp://db:1\n    interval: 5s\n\
+                    \x20 - name: c\n    url: http://c\n    required: false\n";
+        assert_eq!(from_file("a.toml", toml).unwrap().settings, expected);
+        assert_eq!(from_file("a.yaml", yaml).unwrap().settings, expected);
+    }
+
+    #[test]
+    fn targets() {
+        for (url, protocol, host, port) in [
+            ("tcp://db:5432", Protocol::Tcp, "db", 5432),
+            ("tcp://[::1]:80", Protocol::Tcp, "::1", 80),
+            ("http://a/x?y=z", Protocol::Http, "a", 80),
+            ("https://a:8443", Protocol::Https, "a", 8443),
+            ("https://[::1]/", Protocol::Https, "::1", 443),
+            ("redis://:pw@a/3", Protocol::Redis, "a", 6379),
+            ("postgres://u:pw@a/db", Protocol::Postgres, "a", 5432),
+            ("postgresql://a", Protocol::Postgres, "a", 5432),
+        ] {
+            let target = one(&format!("url = '{url}'")).unwrap().target;
+            assert_eq!(
+                (target.protocol(), target.host(), target.port()),
+                (protocol, host, port),
+                "{url}"
+            );
+        }
+        for url in [
+            "",
+            "db",
+            "db:5432",
+            "tcp://db",
+            "tcp://db:0",
+            "tcp://:1",
+            "ftp://a",
+            "tcp://",
+            "http://",
+            "redis://a/x",
+            "redis:///1",
+            "postgres://",
+            "tcp://a:65536",
+            "http://a b",
+        ] {
+            let problems = one(&format!("url = '{url}'")).unwrap_err();
+            assert!(
+                problems[0].starts_with("readiness.checks[0].url: must "),
+                "{problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in [
+            "redis://:hunter2@a/0",
+            "postgres://u:hunter2@a/b?password=hunter2",
+            "http://u:hunter2@a/?t=hunter2",
+        ] {
+            let loaded = list(&format!("[{{ name = 'a', url = '{url}' }}]")).unwrap();
+            assert!(!format!("{loaded:?}").contains("hunter2"));
+            assert!(
+                entry(&loaded, "readiness.checks")
+                    .value
+                    .contains("********")
+            );
+            assert!(
+                loaded.settings.readiness.checks[0]
+                    .target
+                    .url()
+                    .as_str()
+                    .contains("hunter2")
+            );
+        }
+        for text in [
+            "[{ name = 'a', url = 'redis://:hunter2@a/x' }]",
+            "[{ name = 'a', url = 'x://:hunter2@a' }]",
+            "[{ name = 'a', url = 'redis://:hunter2@a/0' ",
+            "'redis://:hunter2@a/0'",
+            "['redis://:hunter2@a/0']",
+            "[{ 'redis://:hunter2@a' = 1 }]\nx = 'hunter2'",
+        ] {
+            let faults = faults(list(text)).to_string();
+            assert!(!faults.contains("hunter2"), "{faults}");
+        }
+    }
+
+    #[test]
+    fn every_fault_of_every_check() {
+        let text = "[{ url = 'tcp://a:1', interval = '1ms', timeout = '3s', required = 'yes' }, \
+                    { name = 'b', url = 'tcp://b:1', interval = '1s', timeout = '2s', colour = 1 }, \
+                    { name = 'c', url = 'tcp://c:1' }, { name = 'c', url = 'tcp://c:1', status = '99' }, \
+                    { name = 'c', url = 'tcp://c:1' }]";
+        assert_eq!(
+            problems(list(text)),
+            [
+                "readiness.checks[0].interval = \"1ms\": must be a duration from 100ms to 10m",
+                "readiness.checks[0].name: is missing",
+                "readiness.checks[0].required = \"yes\": must be true or false",
+                "readiness.checks[1].colour: unknown key; a check has name, url, interval, timeout, \
+                 failure_threshold, success_threshold, required, status",
+                "readiness.checks[1].timeout = \"2s\": must be a duration from 1ms to 1s",
+                "readiness.checks[3].status = \"99\": must be a status or a range of them, such as \"200\" or \"200-399\"",
+                "readiness.checks[4].name = \"c\": must not be another check's, too",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_timeout_follows_a_short_interval() {
+        let check = one("url = 'tcp://a:1', interval = '500ms'").unwrap();
+        assert_eq!(check.timeout, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_tables() {
+        for text in [
+            "",
+            "1",
+            "{}",
+            "[1]",
+            "[[]]",
+            "[{]",
+            "[]\nx = 1",
+            "true",
+            "'a'",
+        ] {
+            assert_eq!(problems(list(text)).len(), 1, "{text}");
+        }
+        assert_eq!(list("[]").unwrap().settings.readiness.checks, []);
+        let many: Vec<_> = (0..33)
+            .map(|n| format!("{{ name = 'a{n}', url = 'tcp://a:1' }}"))
+            .collect();
+        assert!(list(&format!("[{}]", many[..32].join(","))).is_ok());
+        assert!(problems(list(&format!("[{}]", many.join(","))))[0].contains("at most 32"));
     }
 }

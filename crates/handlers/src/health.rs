@@ -1,15 +1,23 @@
 //! Liveness and readiness.
 
 use std::{
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpResponse, Responder, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, http::StatusCode, web};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Context, Endpoint, Methods, duration::compact, openapi};
+use crate::{
+    Context, Endpoint, Methods, Problem, Query,
+    duration::compact,
+    openapi,
+    readiness::{Known, Status, Watched},
+};
 
 /// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
 /// at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
@@ -17,12 +25,21 @@ use crate::{Context, Endpoint, Methods, duration::compact, openapi};
 pub const LIVENESS: Endpoint =
     Endpoint::new("/health", Methods::GET, || web::to(liveness), liveness_docs);
 
-/// `GET /ready`: readiness. 503 with the reason keeps traffic away without a restart.
+/// `GET /ready`: readiness. 503 with the reason keeps traffic away without a restart. With
+/// `?verbose` it lists every check.
 pub const READINESS: Endpoint = Endpoint::new(
     "/ready",
     Methods::GET,
     || web::to(readiness),
     readiness_docs,
+);
+
+/// `GET /ready/{check}`: what is known of one dependency.
+pub const DEPENDENCY: Endpoint = Endpoint::new(
+    "/ready/{check}",
+    Methods::GET,
+    || web::to(dependency),
+    dependency_docs,
 );
 
 /// Where the process is in its life. It only ever moves forward.
@@ -41,18 +58,35 @@ pub enum Phase {
 pub struct Health {
     started: Instant,
     phase: AtomicU8,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            phase: AtomicU8::new(Phase::StartingUp as u8),
-        }
-    }
+    dependencies: Vec<Arc<Watched>>,
 }
 
 impl Health {
+    /// A process that starts up now, and is ready only while what it requires is there.
+    #[must_use]
+    pub fn new(dependencies: Vec<Arc<Watched>>) -> Self {
+        Self {
+            started: Instant::now(),
+            phase: AtomicU8::new(Phase::StartingUp as u8),
+            dependencies,
+        }
+    }
+
+    /// Whether `/ready` answers 200.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase() == Phase::Ready
+            && self.dependencies.iter().all(|dependency| {
+                !dependency.terms().required || dependency.known().status == Status::Ok
+            })
+    }
+
+    /// What the service needs, required or not.
+    #[must_use]
+    pub fn dependencies(&self) -> &[Arc<Watched>] {
+        &self.dependencies
+    }
+
     /// Everything is up. Does nothing once the process is shutting down.
     pub fn started(&self) {
         self.advance(Phase::Ready);
@@ -84,54 +118,181 @@ impl Health {
     }
 }
 
+/// The body of both probes. What is not there is left out.
 #[derive(Serialize)]
-struct Alive {
+struct Report<'a> {
     status: &'static str,
-    uptime: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime: Option<String>,
+    /// Those that are not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Brief<'a>>,
+    /// All of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<Full<'a>>>,
 }
 
+/// A dependency that is not there. Not why: that is in the log, and may say too much.
 #[derive(Serialize)]
-struct NotReady {
+struct Brief<'a> {
+    name: &'a str,
+    since: String,
+}
+
+/// A dependency.
+#[derive(Serialize)]
+struct Full<'a> {
+    name: &'a str,
     status: &'static str,
-    reason: &'static str,
+    required: bool,
+    since: String,
+    /// Since the last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age: Option<String>,
+}
+
+impl<'a> Full<'a> {
+    fn new(dependency: &'a Watched, known: &Known) -> Self {
+        Self {
+            name: &dependency.terms().name,
+            status: known.status.name(),
+            required: dependency.terms().required,
+            since: timestamp(known),
+            age: known.last.map(|(age, _)| compact(whole_millis(age))),
+        }
+    }
+}
+
+fn timestamp(known: &Known) -> String {
+    humantime::format_rfc3339_millis(known.since).to_string()
+}
+
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn liveness(context: web::Data<Context>) -> impl Responder {
-    alive("healthy", &context)
+    respond(
+        StatusCode::OK,
+        &Report {
+            status: "healthy",
+            reason: None,
+            uptime: Some(uptime(&context)),
+            failed: Vec::new(),
+            checks: None,
+        },
+    )
 }
 
-async fn readiness(context: web::Data<Context>) -> impl Responder {
-    let reason = match context.health.phase() {
-        Phase::Ready => return alive("ready", &context),
-        Phase::StartingUp => "starting up",
-        Phase::ShuttingDown => "shutting down",
+async fn readiness(
+    req: HttpRequest,
+    context: web::Data<Context>,
+) -> Result<impl Responder, Problem> {
+    // A probe's query is its own business; of ours there is one word.
+    let verbose = Query::parse(req.query_string()).is_ok_and(|query| query.has("verbose"));
+    let phase = context.health.phase();
+    let known: Vec<_> = context
+        .health
+        .dependencies()
+        .iter()
+        .map(|dependency| (&**dependency, dependency.known()))
+        .collect();
+    let missing = || known.iter().filter(|(_, known)| known.status != Status::Ok);
+    let required = missing().any(|(dependency, _)| dependency.terms().required);
+    let (status, reason) = match phase {
+        Phase::StartingUp => ("not ready", Some("starting up")),
+        Phase::ShuttingDown => ("not ready", Some("shutting down")),
+        Phase::Ready if required => ("not ready", Some("checks failed")),
+        Phase::Ready if missing().next().is_some() => ("degraded", None),
+        Phase::Ready => ("ready", None),
     };
-    HttpResponse::ServiceUnavailable()
-        .insert_header(crate::NO_STORE)
-        .json(NotReady {
-            status: "not ready",
-            reason,
-        })
-}
-
-fn alive(status: &'static str, context: &Context) -> HttpResponse {
-    let uptime = Duration::from_secs(context.health.uptime().as_secs());
-    HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
-        .json(Alive {
+    let code = if reason.is_some() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    Ok(respond(
+        code,
+        &Report {
             status,
-            uptime: compact(uptime),
-        })
+            reason,
+            uptime: reason.is_none().then(|| uptime(&context)),
+            failed: missing()
+                .filter(|_| phase == Phase::Ready)
+                .map(|(dependency, known)| Brief {
+                    name: &dependency.terms().name,
+                    since: timestamp(known),
+                })
+                .collect(),
+            checks: verbose.then(|| {
+                known
+                    .iter()
+                    .map(|(dependency, known)| Full::new(dependency, known))
+                    .collect()
+            }),
+        },
+    ))
 }
 
-fn alive_schema(status: &str) -> Value {
+async fn dependency(
+    name: web::Path<String>,
+    context: web::Data<Context>,
+) -> Result<impl Responder, Problem> {
+    let dependencies = context.health.dependencies();
+    let dependency = dependencies
+        .iter()
+        .find(|dependency| dependency.terms().name == *name)
+        .ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is no such check; /ready?verbose lists all of them",
+            )
+        })?;
+    let known = dependency.known();
+    let code = if known.status == Status::Ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    Ok(respond(code, &Full::new(dependency, &known)))
+}
+
+fn uptime(context: &Context) -> String {
+    compact(Duration::from_secs(context.health.uptime().as_secs()))
+}
+
+fn respond(code: StatusCode, body: &impl Serialize) -> HttpResponse {
+    HttpResponse::build(code)
+        .insert_header(crate::NO_STORE)
+        .json(body)
+}
+
+fn alive_schema(status: &Value) -> Value {
     json!({
         "type": "object",
         "required": ["status", "uptime"],
         "additionalProperties": false,
         "properties": {
-            "status": { "const": status },
+            "status": status,
             "uptime": { "type": "string", "description": "Time since the start", "examples": ["1m30s"] }
+        }
+    })
+}
+
+/// What the list of a probe's body has of one dependency.
+fn dependency_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["name", "status", "required", "since"],
+        "additionalProperties": false,
+        "properties": {
+            "name": { "type": "string" },
+            "status": { "enum": ["pending", "ok", "failed"] },
+            "required": { "type": "boolean" },
+            "since": { "type": "string", "format": "date-time" },
+            "age": { "type": "string", "description": "Time since the last attempt", "examples": ["1s500ms"] }
         }
     })
 }
@@ -141,28 +302,65 @@ fn liveness_docs() -> Value {
         "operationId": "liveness",
         "summary": "Liveness: the process can answer",
         "responses": {
-            "200": openapi::json_response("Alive, also while draining", &alive_schema("healthy")),
+            "200": openapi::json_response("Alive, also while draining", &alive_schema(&json!({ "const": "healthy" }))),
             "default": openapi::problem()
         }
     } })
 }
 
 fn readiness_docs() -> Value {
+    let failed = json!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["name", "since"],
+            "additionalProperties": false,
+            "properties": {
+                "name": { "type": "string" },
+                "since": { "type": "string", "format": "date-time" }
+            }
+        }
+    });
+    let checks = json!({ "type": "array", "items": dependency_schema() });
+    let mut ready = alive_schema(&json!({ "enum": ["ready", "degraded"] }));
+    ready["properties"]["failed"] = failed.clone();
+    ready["properties"]["checks"] = checks.clone();
     let not_ready = json!({
         "type": "object",
         "required": ["status", "reason"],
         "additionalProperties": false,
         "properties": {
             "status": { "const": "not ready" },
-            "reason": { "enum": ["starting up", "shutting down"] }
+            "reason": { "enum": ["starting up", "shutting down", "checks failed"] },
+            "failed": failed,
+            "checks": checks
         }
     });
     json!({ "get": {
         "operationId": "readiness",
         "summary": "Readiness: send traffic here",
+        "parameters": [{
+            "name": "verbose", "in": "query", "required": false, "allowEmptyValue": true,
+            "description": "List every check", "schema": { "type": "string" }
+        }],
         "responses": {
-            "200": openapi::json_response("Ready", &alive_schema("ready")),
+            "200": openapi::json_response("Ready, or degraded: something is missing that is not required", &ready),
             "503": openapi::json_response("Not ready, and why", &not_ready),
+            "default": openapi::problem()
+        }
+    } })
+}
+
+fn dependency_docs() -> Value {
+    json!({ "get": {
+        "operationId": "dependency",
+        "summary": "What is known of one check",
+        "parameters": [{
+            "name": "check", "in": "path", "required": true, "schema": { "type": "string" }
+        }],
+        "responses": {
+            "200": openapi::json_response("It is there", &dependency_schema()),
+            "503": openapi::json_response("It is not, or nothing is known yet", &dependency_schema()),
             "default": openapi::problem()
         }
     } })
@@ -174,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_phase_never_goes_back() {
-        let health = Health::default();
+        let health = Health::new(Vec::new());
         assert_eq!(health.phase(), Phase::StartingUp);
         health.started();
         assert_eq!(health.phase(), Phase::Ready);

@@ -18,6 +18,7 @@ mod limits;
 mod openapi;
 mod problem;
 mod query;
+pub mod readiness;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ pub use info::Info;
 pub use limits::Limits;
 pub use problem::Problem;
 pub use query::{Query, QueryError};
+pub use readiness::Dependency;
 
 /// Answers that are true only now must not be kept by a cache on the way.
 pub(crate) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -52,6 +54,7 @@ pub fn endpoints(debug: bool) -> Vec<Endpoint> {
     let mut endpoints = vec![
         health::LIVENESS,
         health::READINESS,
+        health::DEPENDENCY,
         hello::ENDPOINT,
         info::ENDPOINT,
         openapi::ENDPOINT,
@@ -60,6 +63,12 @@ pub fn endpoints(debug: bool) -> Vec<Endpoint> {
         endpoints.extend(debug::ENDPOINTS);
     }
     endpoints
+}
+
+/// What the handlers need to be ready, beside what the settings name: a [`Dependency`] each.
+#[must_use]
+pub fn dependencies() -> Vec<Dependency> {
+    Vec::new()
 }
 
 /// Mounts `endpoints` on an [`App`](actix_web::App), with the state that they share.

@@ -42,6 +42,12 @@ impl<'a> Query<'a> {
             .map(Self)
     }
 
+    /// Whether the parameter `name` is there.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+
     /// The value of the parameter `name`, if it is there.
     ///
     /// # Errors

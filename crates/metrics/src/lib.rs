@@ -26,7 +26,11 @@ mod routes;
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::header, web};
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
+use prometheus::{
+    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
 
 pub use exchange::{Observe, Observed, Outcome};
 pub use http::HttpObserver;
@@ -58,7 +62,6 @@ pub struct Build<'a> {
 pub struct Metrics {
     registry: Registry,
     http: Arc<Http>,
-    ready: IntGauge,
     panics: IntCounter,
 }
 
@@ -86,7 +89,6 @@ impl Metrics {
         )?;
         info.with_label_values(&[build.version, build.revision, build.rustc])
             .set(1);
-        let ready = IntGauge::new("berth_ready", "1 while /ready answers 200, else 0.")?;
         let panics = IntCounter::new(
             "berth_panics_total",
             "Panics that were caught; each is in the log.",
@@ -95,11 +97,9 @@ impl Metrics {
         let metrics = Self {
             registry,
             http,
-            ready,
             panics,
         };
         metrics.register(info)?;
-        metrics.register(metrics.ready.clone())?;
         metrics.register(metrics.panics.clone())?;
         #[cfg(target_os = "linux")]
         {
@@ -138,9 +138,17 @@ impl Metrics {
         HttpObserver::new(Arc::clone(&self.http))
     }
 
-    /// Sets `berth_ready`.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.set(ready.into());
+    /// Adds `berth_ready`, which is asked for at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it is there already.
+    pub fn register_ready(
+        &self,
+        ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let gauge = IntGauge::new("berth_ready", "1 while /ready answers 200, else 0.")?;
+        self.register(Asked { gauge, ready })
     }
 
     /// Counts a caught panic.
@@ -167,6 +175,23 @@ impl Metrics {
     /// When a registered metric breaks the format, such as one without a name.
     pub fn encode(&self) -> Result<String, Error> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+/// A gauge of 0 or 1 whose value is found at each scrape.
+struct Asked<F> {
+    gauge: IntGauge,
+    ready: F,
+}
+
+impl<F: Fn() -> bool + Send + Sync> Collector for Asked<F> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set((self.ready)().into());
+        self.gauge.collect()
     }
 }
 

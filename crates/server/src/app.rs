@@ -14,7 +14,7 @@ use berth_handlers::{Context, Endpoint, Health, Info, Limits, Methods, health::P
 use berth_metrics::{Build, Metrics, Observed, Route, Routes};
 use serde_json::{Value, json};
 
-use crate::access_log::AccessLog;
+use crate::{access_log::AccessLog, readiness::CheckMetrics};
 
 /// What every worker's [`App`] is composed of.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, berth_metrics::Error> {
+    pub(crate) fn new(settings: &Settings, health: Arc<Health>) -> anyhow::Result<Self> {
         let endpoints = endpoints(settings);
         let routes = Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
             pattern: &endpoint.path,
@@ -47,7 +47,11 @@ impl Parts {
             Arc::clone(&routes),
             settings.shutdown.timeout,
         )?;
-        let health = Arc::new(Health::default());
+        let probed = Arc::clone(&health);
+        metrics.register_ready(move || probed.is_ready())?;
+        if !health.dependencies().is_empty() {
+            metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
+        }
         Ok(Self {
             context: web::Data::new(Context {
                 health: Arc::clone(&health),

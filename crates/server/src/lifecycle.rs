@@ -29,12 +29,14 @@ use actix_rt::{
 use actix_web::{HttpServer, dev::Server, http::KeepAlive};
 use anyhow::Context as _;
 use berth_config::{Settings, Shutdown, Workers};
+use berth_handlers::Health;
 use futures_util::future::poll_immediate;
 
 use crate::{
     app::Parts,
     listen,
     logging::{self, Logging},
+    readiness,
 };
 
 /// How long the last log lines may take to get out at the end.
@@ -92,7 +94,9 @@ async fn serve(settings: &Settings, logging: &Logging) -> anyhow::Result<u64> {
     // Before the bind, so that no signal can find the process without its handler.
     let signals = Signals::new().context("cannot listen for signals")?;
 
-    let parts = Parts::new(settings)?;
+    let dependencies = readiness::dependencies(&settings.readiness.checks)?;
+    let health = Arc::new(Health::new(readiness::watch(dependencies)));
+    let parts = Parts::new(settings, health)?;
     logging.register(&parts.metrics)?;
     let metrics = parts.metrics.clone();
     logging::log_panics(move || metrics.panicked());
@@ -114,7 +118,6 @@ async fn serve(settings: &Settings, logging: &Logging) -> anyhow::Result<u64> {
         ended.context("the server ended as it started")?;
     }
     parts.health.started();
-    parts.metrics.set_ready(true);
     server.await.context("the server failed")?;
     Ok(stop.cut_off())
 }
@@ -186,7 +189,6 @@ impl Stop {
             ..
         } = self.settings;
         self.parts.health.shutting_down();
-        self.parts.metrics.set_ready(false);
         log::info!(
             "{}: draining; accepting for another {}, then finishing what is in flight within {}",
             first.name(),

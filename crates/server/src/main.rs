@@ -8,6 +8,7 @@ mod healthcheck;
 mod lifecycle;
 mod listen;
 mod logging;
+mod readiness;
 
 use std::process::ExitCode;
 

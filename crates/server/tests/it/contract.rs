@@ -153,10 +153,11 @@ fn openapi_describes_what_is_served() {
             "/health",
             "/metrics",
             "/openapi.json",
-            "/ready"
+            "/ready",
+            "/ready/{check}"
         ]
     );
-    for (path, item) in paths {
+    for (path, item) in paths.iter().filter(|(path, _)| !path.contains('{')) {
         let response = server.get(path);
         let documented = &item["get"]["responses"]["200"]["content"];
         let media_type = response.header("content-type").unwrap();
@@ -183,7 +184,8 @@ fn openapi_describes_what_is_served() {
             "/debug/status/{code}",
             "/health",
             "/openapi.json",
-            "/ready"
+            "/ready",
+            "/ready/{check}"
         ]
     );
 }

@@ -16,4 +16,5 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod process;
+mod readiness;
 mod startup;

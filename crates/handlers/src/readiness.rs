@@ -1,0 +1,305 @@
+//! What the service needs to be ready: checks that run in the background, and what is known of
+//! them. A probe reads what is known and never waits for anything.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A result that is older than so many intervals says nothing any more.
+const STALE_AFTER_INTERVALS: u32 = 3;
+
+/// Why a check has failed: for the log, not for the body of `/ready`, which anyone can read.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// What a check gives back.
+pub type Attempt<'a> = Pin<Box<dyn Future<Output = Result<(), Cause>> + 'a>>;
+
+/// Asks whether something that the service needs is there.
+///
+/// One attempt runs at a time, on a thread that serves no requests. It is dropped when it takes
+/// longer than its [`Dependency`] allows, so a connection that is to be kept for the next attempt
+/// is put back only at its end.
+///
+/// A closure that gives a future is a check:
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use berth_handlers::readiness::Dependency;
+///
+/// static CACHE_IS_WARM: AtomicBool = AtomicBool::new(false);
+///
+/// let cache = Dependency::new("cache", || async {
+///     CACHE_IS_WARM.load(Ordering::Relaxed).then_some(()).ok_or("still being filled".into())
+/// });
+/// ```
+pub trait Check: Send + 'static {
+    /// Makes one attempt.
+    fn check(&mut self) -> Attempt<'_>;
+}
+
+impl<F, A> Check for F
+where
+    F: FnMut() -> A + Send + 'static,
+    A: Future<Output = Result<(), Cause>> + 'static,
+{
+    fn check(&mut self) -> Attempt<'_> {
+        Box::pin(self())
+    }
+}
+
+/// Something that the service needs.
+pub struct Dependency {
+    /// What it is, and how often and how strictly it is looked at.
+    pub terms: Terms,
+    /// How to look.
+    pub check: Box<dyn Check>,
+}
+
+impl Dependency {
+    /// A required dependency that is checked every 10 seconds, for at most 2; three failures in a
+    /// row make it failed, one success makes it good again. Change its `terms` for others.
+    ///
+    /// `name` is what `/ready`, the metrics and the log call it.
+    #[must_use]
+    pub fn new(name: impl Into<String>, check: impl Check) -> Self {
+        Self {
+            terms: Terms {
+                name: name.into(),
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(2),
+                failure_threshold: 3,
+                success_threshold: 1,
+                required: true,
+            },
+            check: Box::new(check),
+        }
+    }
+}
+
+impl fmt::Debug for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dependency")
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a dependency is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What it is called.
+    pub name: String,
+    /// From the start of one attempt to that of the next, at most.
+    pub interval: Duration,
+    /// How long an attempt may take.
+    pub timeout: Duration,
+    /// So many failures in a row make it failed.
+    pub failure_threshold: u32,
+    /// So many successes in a row make it good again. The very first needs one.
+    pub success_threshold: u32,
+    /// Whether the service is not ready without it; else it is only degraded.
+    pub required: bool,
+}
+
+/// What is known of one dependency. Its check reports to it, the probes read it.
+#[derive(Debug)]
+pub struct Watched {
+    terms: Terms,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    status: Status,
+    since: SystemTime,
+    /// Results in a row that speak against `status`.
+    against: u32,
+    ever_passed: bool,
+    last: Option<(Instant, Duration)>,
+}
+
+/// Whether a dependency is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is known yet.
+    Pending,
+    /// It is there.
+    Ok,
+    /// It is not, or nothing has been heard of it for too long.
+    Failed,
+}
+
+impl Status {
+    /// As the bodies of `/ready` write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What was known of a dependency at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Whether it is there.
+    pub status: Status,
+    /// Since when that is so.
+    pub since: SystemTime,
+    /// How long ago the last attempt ended, and how long it took.
+    pub last: Option<(Duration, Duration)>,
+}
+
+impl Watched {
+    /// A dependency of which nothing is known yet.
+    #[must_use]
+    pub fn new(terms: Terms) -> Arc<Self> {
+        Arc::new(Self {
+            terms,
+            state: Mutex::new(State {
+                status: Status::Pending,
+                since: SystemTime::now(),
+                against: 0,
+                ever_passed: false,
+                last: None,
+            }),
+        })
+    }
+
+    /// How it is looked at.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Takes the result of an attempt that took so long; returns the new status if it has changed.
+    pub fn report(&self, passed: bool, took: Duration) -> Option<Status> {
+        let mut state = self.state();
+        state.last = Some((Instant::now(), took));
+        let (next, needed) = if passed {
+            let needed = if state.ever_passed {
+                self.terms.success_threshold
+            } else {
+                1
+            };
+            (Status::Ok, needed)
+        } else {
+            // Before the first success there is nothing to be patient about.
+            let patient = state.status == Status::Ok;
+            (
+                Status::Failed,
+                if patient {
+                    self.terms.failure_threshold
+                } else {
+                    1
+                },
+            )
+        };
+        state.ever_passed |= passed;
+        if next == state.status {
+            state.against = 0;
+            return None;
+        }
+        state.against += 1;
+        if state.against < needed {
+            return None;
+        }
+        state.against = 0;
+        state.status = next;
+        state.since = SystemTime::now();
+        Some(next)
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let state = self.state();
+        let last = state.last.map(|(at, took)| (at.elapsed(), took));
+        let limit = self.terms.interval * STALE_AFTER_INTERVALS;
+        // Its thread is stuck, or the machine was asleep.
+        let overdue = last.and_then(|(age, _)| age.checked_sub(limit));
+        match overdue {
+            Some(overdue) if state.status == Status::Ok => Known {
+                status: Status::Failed,
+                since: SystemTime::now() - overdue,
+                last,
+            },
+            _ => Known {
+                status: state.status,
+                since: state.since,
+                last,
+            },
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements, so a panic elsewhere cannot spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(failure_threshold: u32, success_threshold: u32) -> Arc<Watched> {
+        Watched::new(Terms {
+            name: "db".to_owned(),
+            interval: Duration::from_millis(20),
+            timeout: Duration::from_millis(10),
+            failure_threshold,
+            success_threshold,
+            required: true,
+        })
+    }
+
+    fn report(watched: &Watched, passed: bool) -> Option<Status> {
+        watched.report(passed, Duration::from_millis(1))
+    }
+
+    #[test]
+    fn the_first_result_counts_whatever_the_thresholds() {
+        let it = watched(3, 3);
+        assert_eq!(it.known().status, Status::Pending);
+        assert_eq!(report(&it, true), Some(Status::Ok));
+        let it = watched(3, 3);
+        assert_eq!(report(&it, false), Some(Status::Failed));
+        assert_eq!(report(&it, false), None);
+        assert_eq!(report(&it, true), Some(Status::Ok));
+    }
+
+    #[test]
+    fn only_results_in_a_row_change_it() {
+        let it = watched(3, 2);
+        report(&it, true);
+        for passed in [false, false, true, false, false] {
+            assert_eq!(report(&it, passed), None);
+        }
+        let since = it.known().since;
+        assert_eq!(report(&it, false), Some(Status::Failed));
+        assert!(it.known().since > since);
+        for passed in [true, false, true] {
+            assert_eq!(report(&it, passed), None);
+        }
+        assert_eq!(report(&it, true), Some(Status::Ok));
+    }
+
+    #[test]
+    fn an_old_success_is_a_failure_until_the_next_one() {
+        let it = watched(3, 3);
+        report(&it, true);
+        std::thread::sleep(Duration::from_millis(80));
+        let known = it.known();
+        assert_eq!(known.status, Status::Failed);
+        assert!(known.since <= SystemTime::now());
+        report(&it, true);
+        assert_eq!(it.known().status, Status::Ok);
+    }
+}

@@ -1,0 +1,148 @@
+//! `http://` and `https://`: a GET is answered with an expected status.
+
+use std::ops::RangeInclusive;
+
+use actix_rt::net::TcpStream;
+use berth_config::{ReadinessCheck, Target};
+use berth_handlers::readiness::{Attempt, Cause, Check};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{
+    Request,
+    body::Bytes,
+    client::conn::http1::{SendRequest, handshake},
+    header::{HOST, USER_AGENT},
+    rt::{Read, Write},
+};
+use hyper_util::rt::TokioIo;
+
+/// How much of an answer is read, so that its connection can be used again. A health check that
+/// says more than that costs a connection each time.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+type Connection = SendRequest<Empty<Bytes>>;
+
+struct Http {
+    target: Target,
+    status: RangeInclusive<u16>,
+    connection: Option<Connection>,
+    #[cfg(feature = "check-https")]
+    tls: Option<Tls>,
+}
+
+#[cfg(feature = "check-https")]
+struct Tls {
+    connector: tokio_rustls::TlsConnector,
+    name: rustls::pki_types::ServerName<'static>,
+}
+
+pub(super) fn plain(check: &ReadinessCheck) -> Box<dyn Check> {
+    Box::new(Http {
+        target: check.target.clone(),
+        status: check.status.clone(),
+        connection: None,
+        #[cfg(feature = "check-https")]
+        tls: None,
+    })
+}
+
+/// Verifies against the system's CA bundle, which the image has; `SSL_CERT_FILE` names another.
+#[cfg(feature = "check-https")]
+pub(super) fn tls(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
+    use std::sync::Arc;
+
+    use anyhow::Context as _;
+    use rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    };
+
+    const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+    let path = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| BUNDLE.into());
+    let mut roots = RootCertStore::empty();
+    let bundle = CertificateDer::pem_file_iter(&path).with_context(|| {
+        format!(
+            "readiness.checks: \"{}\" needs the CA bundle {}, which cannot be read; SSL_CERT_FILE names another one",
+            check.name,
+            path.display()
+        )
+    })?;
+    // One that cannot be used is no reason to do without the others.
+    roots.add_parsable_certificates(bundle.filter_map(Result::ok));
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(check.target.host().to_owned()).with_context(|| {
+        format!(
+            "readiness.checks: \"{}\" has no host that TLS can verify",
+            check.name
+        )
+    })?;
+    Ok(Box::new(Http {
+        target: check.target.clone(),
+        status: check.status.clone(),
+        connection: None,
+        tls: Some(Tls {
+            connector: Arc::new(config).into(),
+            name,
+        }),
+    }))
+}
+
+impl Check for Http {
+    fn check(&mut self) -> Attempt<'_> {
+        Box::pin(async {
+            // Taken out until the answer is read: an attempt that is dropped drops it as well.
+            let kept = match self.connection.take() {
+                // A server may close an idle connection whenever it likes.
+                Some(mut connection) => connection.ready().await.ok().map(|()| connection),
+                None => None,
+            };
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let response = connection.send_request(self.request()?).await?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), MAX_BODY_BYTES);
+            if body.collect().await.is_ok() {
+                self.connection = Some(connection);
+            }
+            if self.status.contains(&status) {
+                Ok(())
+            } else {
+                Err(format!("status {status}").into())
+            }
+        })
+    }
+}
+
+impl Http {
+    fn request(&self) -> Result<Request<Empty<Bytes>>, Cause> {
+        let url = self.target.url();
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        Ok(Request::get(target)
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::new())?)
+    }
+
+    async fn connect(&self) -> Result<Connection, Cause> {
+        let stream = TcpStream::connect((self.target.host(), self.target.port())).await?;
+        #[cfg(feature = "check-https")]
+        if let Some(tls) = &self.tls {
+            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+            return start(TokioIo::new(stream)).await;
+        }
+        start(TokioIo::new(stream)).await
+    }
+}
+
+async fn start(io: impl Read + Write + Unpin + 'static) -> Result<Connection, Cause> {
+    let (client, connection) = handshake(io).await?;
+    // It ends with the client, or with an error that the client's next request has as well.
+    actix_rt::spawn(async {
+        let _ = connection.await;
+    });
+    Ok(client)
+}
