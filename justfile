@@ -19,7 +19,7 @@ test-promtool:
 
 # Readiness checks against real servers (Debian: apt-get install redis-server postgresql).
 test-readiness:
-    cargo test -p berth --features check-https,check-postgres --test it _of_all_kinds -- --ignored
+    cargo test -p berth --all-features --test it _of_all_kinds -- --ignored
 
 # Run the tests of the process against the static release binary.
 test-static: build-static

