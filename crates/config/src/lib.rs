@@ -35,6 +35,7 @@ mod fault;
 mod layers;
 mod parse;
 mod reader;
+mod reload;
 mod settings;
 
 use std::env;
@@ -44,8 +45,9 @@ use std::path::PathBuf;
 pub use checks::{Protocol, ReadinessCheck, Target};
 pub use fault::{Error, Fault, Faults, FileProblem, Origin};
 pub use reader::Entry;
+pub use reload::Reloaded;
 pub use settings::{
-    App, Debug, Log, LogFormat, Metrics, Readiness, Server, Settings, Shutdown, Workers,
+    App, Debug, Log, LogFormat, Management, Metrics, Readiness, Server, Settings, Shutdown, Workers,
 };
 
 /// What the settings are read from, over the built-in defaults.

@@ -223,14 +223,23 @@ pub(crate) fn metrics_path(raw: &Raw) -> Parsed<String> {
                     .all(|segment| !matches!(segment, "" | "." | ".."))
             })
     })?;
-    let taken = matches!(&*path, "/health" | "/ready" | "/openapi.json" | "/debug")
+    let taken = [
+        "/health",
+        "/ready",
+        "/openapi.json",
+        "/settings",
+        "/log-filter",
+        "/faults",
+        "/debug",
+    ]
+    .contains(&&*path)
         || path.starts_with("/api/")
         || path.starts_with("/ready/")
         || path.starts_with("/debug/");
     if taken {
         return Err(
-            "must not be /health, /openapi.json, nor under /api/, /ready or /debug: \
-                    the service has taken them"
+            "must not be /health, /openapi.json, /settings, /log-filter, /faults, nor under /api/, \
+             /ready or /debug: the service has taken them"
                 .to_owned(),
         );
     }

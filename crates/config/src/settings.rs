@@ -25,6 +25,8 @@ pub struct Settings {
     pub log: Log,
     /// What Prometheus sees.
     pub metrics: Metrics,
+    /// Where machines and operators look in.
+    pub management: Management,
     /// What is there for trying things out.
     pub debug: Debug,
 }
@@ -129,6 +131,14 @@ pub struct Metrics {
     pub path: String,
 }
 
+/// Where machines and operators look in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Management {
+    /// The TCP port for metrics, probes and what operators may change; 0 lets the system pick a free
+    /// one. Where it is set, metrics are served there only.
+    pub port: Option<u16>,
+}
+
 /// What is there for trying things out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debug {
@@ -207,11 +217,15 @@ impl Settings {
                 enabled: r.take("metrics.enabled", parse::boolean),
                 path: r.take("metrics.path", parse::metrics_path),
             },
+            management: Management {
+                port: r.take_optional("management.port", |raw| parse::integer(raw, 0..=65_535)),
+            },
             debug: Debug {
                 routes: r.take("debug.routes", parse::boolean),
             },
         };
         settings.check_grace_period(r);
+        settings.check_ports(r);
         settings
     }
 
@@ -248,6 +262,22 @@ impl Settings {
                 value: Some(grace.value.clone()),
                 origin: grace.origin.clone(),
                 problem,
+            };
+            r.fault(fault);
+        }
+    }
+    /// Two listeners cannot have one port.
+    fn check_ports(&self, r: &mut Reader) {
+        if self.server.port == 0 || self.management.port != Some(self.server.port) {
+            return;
+        }
+        if let (Some(public), Some(private)) = (r.sound("server.port"), r.sound("management.port"))
+        {
+            let fault = Fault {
+                key: private.key.to_owned(),
+                value: Some(private.value.clone()),
+                origin: private.origin.clone(),
+                problem: format!("must not be server.port, too ({})", public.origin),
             };
             r.fault(fault);
         }

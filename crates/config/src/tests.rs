@@ -9,7 +9,7 @@ use super::*;
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 23] = [
+const KEYS: [(&str, &str, &str); 24] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -35,6 +35,7 @@ const KEYS: [(&str, &str, &str); 23] = [
     ("log.access", "false", "false"),
     ("metrics.enabled", "false", "false"),
     ("metrics.path", "/m", r#""/m""#),
+    ("management.port", "9090", "9090"),
     ("debug.routes", "true", "true"),
     ("app.name", "last", r#""last""#),
 ];
@@ -137,6 +138,7 @@ mod defaults {
                 enabled: true,
                 path: "/metrics".to_owned(),
             },
+            management: Management { port: None },
             debug: Debug { routes: false },
         };
         assert_eq!(loaded.settings, expected);
@@ -160,7 +162,8 @@ mod defaults {
         );
         let all = text
             .replace("# version = ", "version = ")
-            .replace("# grace_period = ", "grace_period = ");
+            .replace("# grace_period = ", "grace_period = ")
+            .replace("# port = ", "port = ");
         let loaded = from_file("a.toml", &all).unwrap();
         assert!(
             loaded
@@ -185,15 +188,15 @@ mod defaults {
         }
         let known: Vec<_> = loaded.entries.iter().map(|entry| entry.key).collect();
         assert_eq!(keys, known);
-        assert_eq!(known, KEYS.map(|(key, ..)| key)[..22]);
+        assert_eq!(known, KEYS.map(|(key, ..)| key)[..23]);
         let commented = text
             .lines()
             .filter(|line| line.starts_with("# ") && line.contains(" = "))
             .filter(|line| !line.starts_with("#   "));
         assert_eq!(
             commented.count(),
-            2,
-            "version and grace_period, and nothing else"
+            3,
+            "version, grace_period and management.port, and nothing else"
         );
     }
 
@@ -213,6 +216,7 @@ mod defaults {
         }
         rows.push("| `app.version` | the build's |".to_owned());
         rows.push("| `shutdown.grace_period` | unset |".to_owned());
+        rows.push("| `management.port` | unset |".to_owned());
         assert_eq!(rows.len(), from_env(&[]).unwrap().entries.len());
         for row in rows {
             assert!(
@@ -262,7 +266,7 @@ mod layering {
     #[test]
     fn every_key_from_a_file() {
         let mut all = String::new();
-        for (key, _, rendered) in &KEYS[..22] {
+        for (key, _, rendered) in &KEYS[..23] {
             let (section, name) = key.split_once('.').unwrap();
             let yaml = rendered.replace(" = ", ": ");
             for (file, text) in [
@@ -518,12 +522,24 @@ mod refusals {
             "server.x = 1\na.b = 2\n[[log]]\n",
             &variables,
         ));
-        assert_eq!(faults.len(), 22 + 3);
+        assert_eq!(faults.len(), 23 + 3);
         assert!(faults.is_sorted_by_key(|fault| &fault.key));
         let text = faults.to_string();
-        assert_eq!(text.lines().count(), 26);
+        assert_eq!(text.lines().count(), 27);
         assert!(text.lines().all(|line| line.chars().count() < 500));
         assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
+    }
+
+    #[test]
+    fn two_listeners_on_one_port() {
+        let ports =
+            |public, private| from_env(&[("PORT", public), ("BERTH__MANAGEMENT__PORT", private)]);
+        assert_eq!(
+            problems(ports("9090", "9090")),
+            ["management.port = 9090: must not be server.port, too (environment variable PORT)"]
+        );
+        assert!(ports("8080", "9090").is_ok());
+        assert!(ports("0", "0").is_ok());
     }
 
     #[test]
@@ -547,6 +563,56 @@ mod refusals {
         assert_eq!(faults(drain("1ms", "30s", "30s")).len(), 1);
         // The default timeout that stands in for the faulty one is not held against it.
         assert_eq!(problems(drain("0s", "5", "1s")).len(), 1);
+    }
+}
+
+mod reload {
+    use super::*;
+
+    /// What a reload says of each key is what it does with it.
+    #[test]
+    fn each_key_applies_at_once_or_waits_for_a_restart() {
+        let running = from_env(&[]).unwrap();
+        let mut live = Vec::new();
+        for (key, text, _) in &KEYS[..23] {
+            let read = from_env(&[(&variable(key), text)]).unwrap();
+            assert_ne!(read.settings, running.settings, "{key}");
+            let Reloaded { loaded, pending } = running.reload(read.clone());
+            if pending.is_empty() {
+                live.push(*key);
+                assert_eq!(loaded, read, "{key}");
+            } else {
+                assert_eq!(loaded, running, "{key}");
+                assert_eq!(pending, [entry(&read, key).clone()]);
+            }
+        }
+        let expected = [
+            "server.request_timeout",
+            "shutdown.drain_delay",
+            "shutdown.timeout",
+            "shutdown.grace_period",
+            "readiness.checks",
+            "log.filter",
+            "log.format",
+            "log.access",
+        ];
+        assert_eq!(live, expected);
+    }
+
+    #[test]
+    fn what_waits_does_not_hold_back_what_does_not() {
+        let running = from_env(&[]).unwrap();
+        let read = from_env(&[("PORT", "9000"), ("BERTH__LOG__FILTER", "debug")]).unwrap();
+        let Reloaded { loaded, pending } = running.reload(read);
+        assert_eq!(loaded.settings.server.port, 8080);
+        assert_eq!(entry(&loaded, "server.port").origin, Origin::Default);
+        assert_eq!(loaded.settings.log.filter, "debug");
+        assert_eq!(entry(&loaded, "log.filter").value, "\"debug\"");
+        assert_eq!(pending.len(), 1);
+        // It still waits at the next time, and no longer once it is taken back.
+        let again = from_env(&[("PORT", "9000")]).unwrap();
+        assert_eq!(loaded.reload(again).pending.len(), 1);
+        assert_eq!(loaded.reload(from_env(&[]).unwrap()).pending, []);
     }
 }
 

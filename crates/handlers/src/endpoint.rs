@@ -1,6 +1,6 @@
 //! One declaration an endpoint.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use actix_web::{
     Route,
@@ -9,7 +9,7 @@ use actix_web::{
 };
 use serde_json::Value;
 
-use crate::{Problem, guard::Guard};
+use crate::{Problem, Timeout, guard::Guard};
 
 /// The methods that an endpoint answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Endpoint {
     }
 
     /// Registers the endpoint, its 405 and the guard around both.
-    pub(crate) fn mount(&self, cfg: &mut web::ServiceConfig, request_timeout: Duration) {
+    pub(crate) fn mount(&self, cfg: &mut web::ServiceConfig, request_timeout: &Timeout) {
         let methods = self.methods;
         cfg.service(
             web::resource(self.path.as_ref())
@@ -120,7 +120,7 @@ impl Endpoint {
                 .default_service(web::to(move || async move {
                     Problem::method_not_allowed(methods.names())
                 }))
-                .wrap(Guard::new(request_timeout)),
+                .wrap(Guard::new(request_timeout.clone())),
         );
     }
 }

@@ -22,18 +22,18 @@ use actix_web::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    Problem,
+    Problem, Timeout,
     limits::{BodyProgress, Progress},
 };
 
 /// Wraps an endpoint.
 pub(crate) struct Guard {
-    timeout: Duration,
+    timeout: Timeout,
 }
 
 impl Guard {
     /// `timeout` is how long the handler may take before its answer starts.
-    pub(crate) fn new(timeout: Duration) -> Self {
+    pub(crate) fn new(timeout: Timeout) -> Self {
         Self { timeout }
     }
 }
@@ -51,14 +51,14 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(GuardService {
             service,
-            timeout: self.timeout,
+            timeout: self.timeout.clone(),
         }))
     }
 }
 
 pub(crate) struct GuardService<S> {
     service: S,
-    timeout: Duration,
+    timeout: Timeout,
 }
 
 impl<S> Service<ServiceRequest> for GuardService<S>
@@ -78,7 +78,7 @@ where
         Guarded {
             request: Some(request),
             call: call.ok(),
-            timeout: self.timeout,
+            timeout: self.timeout.get(),
             timer: None,
         }
     }

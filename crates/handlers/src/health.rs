@@ -9,6 +9,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, Responder, http::StatusCode, web};
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -58,7 +59,7 @@ pub enum Phase {
 pub struct Health {
     started: Instant,
     phase: AtomicU8,
-    dependencies: Vec<Arc<Watched>>,
+    dependencies: ArcSwap<Vec<Arc<Watched>>>,
 }
 
 impl Health {
@@ -68,7 +69,7 @@ impl Health {
         Self {
             started: Instant::now(),
             phase: AtomicU8::new(Phase::StartingUp as u8),
-            dependencies,
+            dependencies: ArcSwap::from_pointee(dependencies),
         }
     }
 
@@ -76,15 +77,20 @@ impl Health {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase() == Phase::Ready
-            && self.dependencies.iter().all(|dependency| {
-                !dependency.terms().required || dependency.known().status == Status::Ok
+            && self.dependencies.load().iter().all(|dependency| {
+                !dependency.terms().required || !dependency.is_missing(&dependency.known())
             })
     }
 
     /// What the service needs, required or not.
     #[must_use]
-    pub fn dependencies(&self) -> &[Arc<Watched>] {
-        &self.dependencies
+    pub fn dependencies(&self) -> Arc<Vec<Arc<Watched>>> {
+        self.dependencies.load_full()
+    }
+
+    /// From now on it needs these.
+    pub fn depend_on(&self, dependencies: Vec<Arc<Watched>>) {
+        self.dependencies.store(Arc::new(dependencies));
     }
 
     /// Everything is up. Does nothing once the process is shutting down.
@@ -193,13 +199,16 @@ async fn readiness(
     // A probe's query is its own business; of ours there is one word.
     let verbose = Query::parse(req.query_string()).is_ok_and(|query| query.has("verbose"));
     let phase = context.health.phase();
-    let known: Vec<_> = context
-        .health
-        .dependencies()
+    let dependencies = context.health.dependencies();
+    let known: Vec<_> = dependencies
         .iter()
         .map(|dependency| (&**dependency, dependency.known()))
         .collect();
-    let missing = || known.iter().filter(|(_, known)| known.status != Status::Ok);
+    let missing = || {
+        known
+            .iter()
+            .filter(|(dependency, known)| dependency.is_missing(known))
+    };
     let required = missing().any(|(dependency, _)| dependency.terms().required);
     let (status, reason) = match phase {
         Phase::StartingUp => ("not ready", Some("starting up")),

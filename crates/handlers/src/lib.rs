@@ -19,8 +19,9 @@ mod openapi;
 mod problem;
 mod query;
 pub mod readiness;
+mod timeout;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::{http::header, web};
 
@@ -31,6 +32,7 @@ pub use limits::Limits;
 pub use problem::Problem;
 pub use query::{Query, QueryError};
 pub use readiness::Dependency;
+pub use timeout::Timeout;
 
 /// Answers that are true only now must not be kept by a cache on the way.
 pub(crate) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -43,7 +45,7 @@ pub struct Context {
     /// What `/api/v1/info` says.
     pub info: Info,
     /// How long a handler may take before its answer starts.
-    pub request_timeout: Duration,
+    pub request_timeout: Timeout,
     /// The largest request body that an extractor will collect, in bytes.
     pub max_body_bytes: usize,
 }
@@ -89,7 +91,7 @@ pub fn configure(
         .app_data(web::JsonConfig::default().limit(limit))
         .app_data(web::FormConfig::default().limit(limit));
     for endpoint in endpoints {
-        endpoint.mount(cfg, context.request_timeout);
+        endpoint.mount(cfg, &context.request_timeout);
     }
     cfg.default_service(web::to(problem::not_found));
 }

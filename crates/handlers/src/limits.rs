@@ -7,7 +7,6 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use actix_web::{
@@ -21,7 +20,7 @@ use actix_web::{
 };
 use futures_util::{Stream, future::Either};
 
-use crate::Problem;
+use crate::{Problem, Timeout};
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
 pub(crate) const MAX_TARGET_BYTES: usize = 8192;
@@ -32,12 +31,12 @@ pub(crate) const MAX_TARGET_BYTES: usize = 8192;
 /// - a body larger than `max_body_bytes` is a 413, at once where `Content-Length` admits it, else
 ///   when the byte too many arrives,
 /// - a body that is not there after `body_timeout` is a 408.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
     /// How long a client may take to deliver the whole body.
-    pub body_timeout: Duration,
+    pub body_timeout: Timeout,
 }
 
 impl<S> Transform<S, ServiceRequest> for Limits
@@ -53,7 +52,7 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(LimitsService {
             service,
-            limits: *self,
+            limits: self.clone(),
         }))
     }
 }
@@ -107,7 +106,7 @@ impl Limits {
                 inner: payload,
                 limit: self.max_body_bytes,
                 remaining: self.max_body_bytes,
-                deadline: Instant::now() + self.body_timeout,
+                deadline: Instant::now() + self.body_timeout.get(),
                 timer: None,
                 progress: progress.clone(),
             }),

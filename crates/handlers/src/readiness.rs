@@ -110,6 +110,8 @@ pub struct Terms {
 #[derive(Debug)]
 pub struct Watched {
     terms: Terms,
+    /// It was added to a service that was serving without it.
+    late: bool,
     state: Mutex<State>,
 }
 
@@ -121,6 +123,8 @@ struct State {
     against: u32,
     ever_passed: bool,
     last: Option<(Instant, Duration)>,
+    /// When there was last a reason to take `status` for true.
+    fresh: Instant,
 }
 
 /// Whether a dependency is there.
@@ -163,14 +167,46 @@ impl Watched {
     pub fn new(terms: Terms) -> Arc<Self> {
         Arc::new(Self {
             terms,
+            late: false,
+            state: Mutex::new(State::pending()),
+        })
+    }
+
+    /// A dependency that is added to a service that serves already: as long as nothing is known of
+    /// it, it takes no readiness away.
+    #[must_use]
+    pub fn late(terms: Terms) -> Arc<Self> {
+        Arc::new(Self {
+            terms,
+            late: true,
+            state: Mutex::new(State::pending()),
+        })
+    }
+
+    /// The same dependency on other terms. What is known of it stays until there is news.
+    #[must_use]
+    pub fn on_other_terms(&self, terms: Terms) -> Arc<Self> {
+        let state = self.state();
+        Arc::new(Self {
+            terms,
+            late: self.late,
             state: Mutex::new(State {
-                status: Status::Pending,
-                since: SystemTime::now(),
-                against: 0,
-                ever_passed: false,
-                last: None,
+                status: state.status,
+                since: state.since,
+                ever_passed: state.ever_passed,
+                ..State::pending()
             }),
         })
+    }
+
+    /// Whether the service has to do without it, by what is `known` of it.
+    #[must_use]
+    pub fn is_missing(&self, known: &Known) -> bool {
+        match known.status {
+            Status::Ok => false,
+            Status::Pending => !self.late,
+            Status::Failed => true,
+        }
     }
 
     /// How it is looked at.
@@ -182,7 +218,8 @@ impl Watched {
     /// Takes the result of an attempt that took so long; returns the new status if it has changed.
     pub fn report(&self, passed: bool, took: Duration) -> Option<Status> {
         let mut state = self.state();
-        state.last = Some((Instant::now(), took));
+        state.fresh = Instant::now();
+        state.last = Some((state.fresh, took));
         let (next, needed) = if passed {
             let needed = if state.ever_passed {
                 self.terms.success_threshold
@@ -224,7 +261,7 @@ impl Watched {
         let last = state.last.map(|(at, took)| (at.elapsed(), took));
         let limit = self.terms.interval * STALE_AFTER_INTERVALS;
         // Its thread is stuck, or the machine was asleep.
-        let overdue = last.and_then(|(age, _)| age.checked_sub(limit));
+        let overdue = state.fresh.elapsed().checked_sub(limit);
         match overdue {
             Some(overdue) if state.status == Status::Ok => Known {
                 status: Status::Failed,
@@ -242,6 +279,19 @@ impl Watched {
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two statements, so a panic elsewhere cannot spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn pending() -> Self {
+        Self {
+            status: Status::Pending,
+            since: SystemTime::now(),
+            against: 0,
+            ever_passed: false,
+            last: None,
+            fresh: Instant::now(),
+        }
     }
 }
 
@@ -301,5 +351,35 @@ mod tests {
         assert!(known.since <= SystemTime::now());
         report(&it, true);
         assert_eq!(it.known().status, Status::Ok);
+    }
+
+    #[test]
+    fn other_terms_change_nothing_that_is_known() {
+        let it = watched(3, 3);
+        report(&it, true);
+        let since = it.known().since;
+        let mut terms = it.terms().clone();
+        terms.failure_threshold = 1;
+        let next = it.on_other_terms(terms);
+        let known = next.known();
+        assert_eq!((known.status, known.since), (Status::Ok, since));
+        assert_eq!(known.last, None);
+        assert_eq!(report(&next, false), Some(Status::Failed));
+        // Without any attempt it still gets old.
+        let next = it.on_other_terms(it.terms().clone());
+        std::thread::sleep(Duration::from_millis(80));
+        assert_eq!(next.known().status, Status::Failed);
+    }
+
+    #[test]
+    fn a_late_one_is_missed_only_once_it_has_failed() {
+        let terms = watched(3, 3).terms().clone();
+        let [early, late] = [Watched::new(terms.clone()), Watched::late(terms)];
+        assert!(early.is_missing(&early.known()));
+        assert!(!late.is_missing(&late.known()));
+        report(&late, false);
+        assert!(late.is_missing(&late.known()));
+        report(&late, true);
+        assert!(!late.is_missing(&late.known()));
     }
 }

@@ -43,7 +43,8 @@ pub(crate) struct Http {
     in_flight: IntGauge,
     aborted: AtomicU64,
     outlasting: IntCounter,
-    shutdown_timeout: Duration,
+    /// In microseconds.
+    shutdown_timeout: AtomicU64,
 }
 
 impl Http {
@@ -76,7 +77,7 @@ impl Http {
                 "berth_requests_outlasting_shutdown_total",
                 "Requests that took longer than shutdown.timeout: a stop cuts such a one off.",
             )?,
-            shutdown_timeout,
+            shutdown_timeout: AtomicU64::new(micros(shutdown_timeout)),
             routes,
         };
         registry.register(Box::new(http.requests.clone()))?;
@@ -93,6 +94,11 @@ impl Http {
 
     pub(crate) fn aborted(&self) -> u64 {
         self.aborted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_shutdown_timeout(&self, timeout: Duration) {
+        self.shutdown_timeout
+            .store(micros(timeout), Ordering::Relaxed);
     }
 
     fn start_at_zero(&self) {
@@ -198,7 +204,7 @@ impl Observe for HttpObserver {
             return;
         };
         self.count(method, outcome);
-        if outcome.elapsed > self.http.shutdown_timeout {
+        if micros(outcome.elapsed) > self.http.shutdown_timeout.load(Ordering::Relaxed) {
             self.http.outlasting.inc();
         }
         if !outcome.complete {
@@ -206,6 +212,10 @@ impl Observe for HttpObserver {
         }
         self.http.in_flight.dec();
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn method_index(method: &Method) -> usize {

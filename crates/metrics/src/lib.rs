@@ -151,6 +151,11 @@ impl Metrics {
         self.register(Asked { gauge, ready })
     }
 
+    /// Requests that take longer than `timeout` are counted apart from now on.
+    pub fn set_shutdown_timeout(&self, timeout: Duration) {
+        self.http.set_shutdown_timeout(timeout);
+    }
+
     /// Counts a caught panic.
     pub fn panicked(&self) {
         self.panics.inc();

@@ -1,0 +1,68 @@
+//! What a running process can take of settings that have changed.
+
+use crate::Loaded;
+use crate::reader::Entry;
+use crate::settings::{Server, Settings};
+
+/// The keys that apply without a restart. The others are built into what has been started: a bound
+/// port, a number of threads, a set of routes.
+const LIVE: [&str; 8] = [
+    "server.request_timeout",
+    "shutdown.drain_delay",
+    "shutdown.timeout",
+    "shutdown.grace_period",
+    "readiness.checks",
+    "log.filter",
+    "log.format",
+    "log.access",
+];
+
+/// What becomes of a process's settings when they are read again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reloaded {
+    /// What holds from now on: the keys that apply at once as they were read, all others as they
+    /// were.
+    pub loaded: Loaded,
+    /// The changed keys that a restart would bring into force, as they were read.
+    pub pending: Vec<Entry>,
+}
+
+impl Loaded {
+    /// What becomes of these settings, which are in force, when `read` comes after them.
+    #[must_use]
+    pub fn reload(&self, read: Self) -> Reloaded {
+        let mut pending = Vec::new();
+        let running = &self.settings;
+        let settings = Settings {
+            server: Server {
+                request_timeout: read.settings.server.request_timeout,
+                ..running.server.clone()
+            },
+            shutdown: read.settings.shutdown,
+            readiness: read.settings.readiness,
+            log: read.settings.log,
+            app: running.app.clone(),
+            metrics: running.metrics.clone(),
+            management: running.management.clone(),
+            debug: running.debug.clone(),
+        };
+        // Both are in the order of `defaults.toml`.
+        let entries = self
+            .entries
+            .iter()
+            .zip(read.entries)
+            .map(|(running, read)| {
+                if LIVE.contains(&read.key) || read.value == running.value {
+                    read
+                } else {
+                    pending.push(read);
+                    running.clone()
+                }
+            })
+            .collect();
+        Reloaded {
+            loaded: Self { settings, entries },
+            pending,
+        }
+    }
+}
