@@ -106,5 +106,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     Ok(Loaded { settings, entries })
 }
 
+/// Whether `text` will do as `log.filter`.
+#[must_use]
+pub fn is_log_filter(text: &str) -> bool {
+    parse::log_filter(&layers::Raw::Text(text.into())).is_ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -21,15 +21,25 @@ use actix_web::{
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
-use crate::{Endpoint, Methods, Problem, duration::compact, openapi};
+use crate::{
+    Endpoint, Methods, Problem,
+    duration::{compact, parse},
+    openapi,
+};
 
 /// The debug routes.
-pub const ENDPOINTS: [Endpoint; 6] = [
+pub const ENDPOINTS: [Endpoint; 7] = [
     Endpoint::new(
         "/debug/delay/{duration}",
         Methods::GET,
         || web::to(delay),
         delay_docs,
+    ),
+    Endpoint::new(
+        "/debug/block/{duration}",
+        Methods::GET,
+        || web::to(block),
+        block_docs,
     ),
     Endpoint::new(
         "/debug/status/{code}",
@@ -56,6 +66,9 @@ pub const ENDPOINTS: [Endpoint; 6] = [
 /// The longest delay that may be asked for.
 const MAX_DELAY: Duration = Duration::from_mins(1);
 
+/// The longest time that a worker may be asked to stand still.
+const MAX_BLOCK: Duration = Duration::from_secs(10);
+
 /// The most bytes that may be asked for: 64 MiB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -72,28 +85,37 @@ const SECRET_HEADERS: [header::HeaderName; 3] = [
     header::COOKIE,
 ];
 
-/// The longest text that is taken for a duration, in bytes: `humantime` panics on some sums that
-/// need more digits than this to overflow.
-const MAX_DURATION_BYTES: usize = 16;
-
 /// `GET /debug/delay/{duration}`: waits, then says how long it did.
 async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
-    let asked = Some(path.as_str())
-        .filter(|text| text.len() <= MAX_DURATION_BYTES)
-        .and_then(|text| humantime::parse_duration(text).ok())
-        .filter(|asked| *asked <= MAX_DELAY)
-        .ok_or_else(|| {
-            Problem::bad_request(format!(
-                "a delay is written as 250ms or 3s and is at most {}",
-                compact(MAX_DELAY)
-            ))
-        })?;
+    let asked = asked(&path, MAX_DELAY)?;
     let start = Instant::now();
     sleep(asked).await;
+    Ok(waited(start))
+}
+
+/// `GET /debug/block/{duration}`: holds its worker for so long, as a handler does that computes or
+/// waits without `await`. Nobody else whom this worker serves is answered meanwhile.
+async fn block(path: web::Path<String>) -> Result<impl Responder, Problem> {
+    let asked = asked(&path, MAX_BLOCK)?;
+    let start = Instant::now();
+    std::thread::sleep(asked);
+    Ok(waited(start))
+}
+
+fn asked(text: &str, limit: Duration) -> Result<Duration, Problem> {
+    parse(text).filter(|asked| *asked <= limit).ok_or_else(|| {
+        Problem::bad_request(format!(
+            "a delay is written as 250ms or 3s and is at most {}",
+            compact(limit)
+        ))
+    })
+}
+
+fn waited(start: Instant) -> HttpResponse {
     let waited = Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(0));
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .insert_header(crate::NO_STORE)
-        .json(json!({ "waited": compact(waited) })))
+        .json(json!({ "waited": compact(waited) }))
 }
 
 /// `ANY /debug/status/{code}`: answers with that status.
@@ -213,14 +235,22 @@ fn octets() -> Value {
 }
 
 fn delay_docs() -> Value {
+    wait_docs("debugDelay", "Answer after a delay of at most 60s")
+}
+
+fn block_docs() -> Value {
+    wait_docs("debugBlock", "Hold the worker for at most 10s, then answer")
+}
+
+fn wait_docs(id: &str, summary: &str) -> Value {
     let waited = json!({
         "type": "object",
         "required": ["waited"],
         "properties": { "waited": { "type": "string", "examples": ["250ms"] } }
     });
     json!({ "get": {
-        "operationId": "debugDelay",
-        "summary": "Answer after a delay of at most 60s",
+        "operationId": id,
+        "summary": summary,
         "parameters": path_parameter("duration", &json!({ "type": "string", "examples": ["250ms"] })),
         "responses": {
             "200": openapi::json_response("How long it waited", &waited),

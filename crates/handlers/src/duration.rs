@@ -2,8 +2,21 @@
 
 use std::time::Duration;
 
+/// The longest text that is taken for a duration, in bytes: `humantime` panics on some sums that
+/// need more digits than this to overflow.
+const MAX_BYTES: usize = 16;
+
+/// A duration as a client writes it: `250ms`, `1m30s`.
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
+    Some(text)
+        .filter(|text| text.len() <= MAX_BYTES)
+        .and_then(|text| humantime::parse_duration(text).ok())
+}
+
 /// A humane duration in one word, `1m30s`, that `humantime` parses back.
-pub(crate) fn compact(duration: Duration) -> String {
+#[must_use]
+pub fn compact(duration: Duration) -> String {
     humantime::format_duration(duration)
         .to_string()
         .replace(' ', "")

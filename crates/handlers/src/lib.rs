@@ -8,14 +8,14 @@
 //! it needs.
 
 pub mod debug;
-mod duration;
+pub mod duration;
 mod endpoint;
 mod guard;
 pub mod health;
 pub mod hello;
 pub mod info;
 mod limits;
-mod openapi;
+pub mod openapi;
 mod problem;
 mod query;
 pub mod readiness;
@@ -35,7 +35,7 @@ pub use readiness::Dependency;
 pub use timeout::Timeout;
 
 /// Answers that are true only now must not be kept by a cache on the way.
-pub(crate) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+pub const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 /// What the handlers need from the server, shared by all workers.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{Endpoint, Info, Methods};
 
 /// `GET /openapi.json`
-pub(crate) const ENDPOINT: Endpoint =
+pub const ENDPOINT: Endpoint =
     Endpoint::new("/openapi.json", Methods::GET, || web::to(document), docs);
 
 /// The document, rendered once a worker.
@@ -52,17 +52,20 @@ impl Document {
 }
 
 /// A response with a JSON body of this schema.
-pub(crate) fn json_response(description: &str, schema: &Value) -> Value {
+#[must_use]
+pub fn json_response(description: &str, schema: &Value) -> Value {
     response(description, "application/json", schema)
 }
 
 /// A response with a body of this media type and schema.
-pub(crate) fn response(description: &str, media_type: &str, schema: &Value) -> Value {
+#[must_use]
+pub fn response(description: &str, media_type: &str, schema: &Value) -> Value {
     json!({ "description": description, "content": { media_type: { "schema": schema } } })
 }
 
 /// The problem+json response that every operation may give.
-pub(crate) fn problem() -> Value {
+#[must_use]
+pub fn problem() -> Value {
     json!({ "$ref": "#/components/responses/Problem" })
 }
 

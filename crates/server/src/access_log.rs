@@ -1,6 +1,14 @@
 //! One log line a request.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use actix_web::{
     dev::{ResponseHead, ServiceRequest},
@@ -18,12 +26,12 @@ use crate::{
 
 /// Gives every request an id and, when it is over, a line in the log.
 pub(crate) struct AccessLog {
-    enabled: bool,
+    enabled: Arc<AtomicBool>,
     routes: Arc<Routes>,
 }
 
 impl AccessLog {
-    pub(crate) fn new(enabled: bool, routes: Arc<Routes>) -> Self {
+    pub(crate) fn new(enabled: Arc<AtomicBool>, routes: Arc<Routes>) -> Self {
         Self { enabled, routes }
     }
 }
@@ -47,7 +55,8 @@ impl Observe for AccessLog {
     type Record = Record;
 
     fn begin(&self, req: &ServiceRequest, _: RouteId) -> Record {
-        let wanted = self.enabled && log::log_enabled!(target: ACCESS, log::Level::Info);
+        let wanted = self.enabled.load(Ordering::Relaxed)
+            && log::log_enabled!(target: ACCESS, log::Level::Info);
         Record {
             request_id: RequestId::of(req.headers()),
             line: wanted.then(|| Request {

@@ -1,6 +1,6 @@
 //! The whole request path.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use actix_web::{
     App, Error,
@@ -10,22 +10,28 @@ use actix_web::{
     web,
 };
 use berth_config::Settings;
-use berth_handlers::{Context, Endpoint, Health, Info, Limits, Methods, health::Phase};
+use berth_handlers::{
+    Context, Endpoint, Health, Info, Limits, Methods, Timeout,
+    health::{self, Phase},
+    openapi,
+};
 use berth_metrics::{Build, Metrics, Observed, Route, Routes};
+use futures_util::future::Either;
 use serde_json::{Value, json};
 
-use crate::{access_log::AccessLog, readiness::CheckMetrics};
+use crate::{access_log::AccessLog, faults::Faults, readiness::CheckMetrics};
 
 /// What every worker's [`App`] is composed of.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: web::Data<Metrics>,
-    context: web::Data<Context>,
+    pub(crate) context: web::Data<Context>,
+    pub(crate) faults: Option<Arc<Faults>>,
+    pub(crate) limits: Limits,
+    pub(crate) log_access: Arc<AtomicBool>,
     endpoints: Arc<[Endpoint]>,
     routes: Arc<Routes>,
-    limits: Limits,
-    log_access: bool,
 }
 
 impl Parts {
@@ -49,25 +55,31 @@ impl Parts {
         )?;
         let probed = Arc::clone(&health);
         metrics.register_ready(move || probed.is_ready())?;
-        if !health.dependencies().is_empty() {
-            metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
-        }
+        metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
+        let faults = if settings.debug.routes && settings.management.port.is_some() {
+            let endpoints = can_fail(&endpoints);
+            Some(Faults::new(endpoints, Arc::clone(&routes), &metrics)?)
+        } else {
+            None
+        };
+        let request_timeout = Timeout::new(settings.server.request_timeout);
         Ok(Self {
             context: web::Data::new(Context {
                 health: Arc::clone(&health),
                 info,
-                request_timeout: settings.server.request_timeout,
+                request_timeout: request_timeout.clone(),
                 max_body_bytes: settings.server.max_body_bytes,
             }),
             health,
             metrics: web::Data::new(metrics),
+            faults: faults.map(Arc::new),
             endpoints: endpoints.into(),
             routes,
             limits: Limits {
                 max_body_bytes: settings.server.max_body_bytes,
-                body_timeout: settings.server.request_timeout,
+                body_timeout: request_timeout,
             },
-            log_access: settings.log.access,
+            log_access: Arc::new(settings.log.access.into()),
         })
     }
 
@@ -85,14 +97,23 @@ impl Parts {
         > + use<>,
     > {
         let health = Arc::clone(&self.health);
+        let faults = self.faults.clone();
         let metrics = self.metrics.http_observer();
-        let access_log = AccessLog::new(self.log_access, Arc::clone(&self.routes));
+        let access_log = AccessLog::new(Arc::clone(&self.log_access), Arc::clone(&self.routes));
         App::new()
             .app_data(self.metrics.clone())
             // The endpoint, behind a time limit and a net for panics.
             .configure(|cfg| berth_handlers::configure(cfg, &self.endpoints, &self.context))
             // Too long a target, too large or too slow a body.
-            .wrap(self.limits)
+            .wrap(self.limits.clone())
+            // A fault on purpose, where somebody asked for it.
+            .wrap_fn(move |req, next| {
+                let fault = faults.as_ref().and_then(|faults| faults.draw(&req));
+                match fault {
+                    None => Either::Left(next.call(req)),
+                    Some(fault) => Either::Right(fault.inject(req, next)),
+                }
+            })
             // While draining, a client must not send its next request on this connection.
             .wrap_fn(move |req, next| {
                 let health = Arc::clone(&health);
@@ -114,15 +135,37 @@ impl Parts {
     }
 }
 
-/// Every endpoint that these settings turn on.
+/// Every endpoint that these settings turn on. Metrics are on the private port, where there is one.
 fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let mut endpoints = berth_handlers::endpoints(settings.debug.routes);
-    if settings.metrics.enabled {
-        let exposition = || web::to(berth_metrics::exposition);
-        let endpoint = Endpoint::new("/metrics", Methods::GET, exposition, exposition_docs);
-        endpoints.push(endpoint.at(&settings.metrics.path));
+    if settings.management.port.is_none() {
+        endpoints.extend(exposition(settings));
     }
     endpoints
+}
+
+/// The endpoint of the scrape.
+pub(crate) fn exposition(settings: &Settings) -> Option<Endpoint> {
+    let route = || web::to(berth_metrics::exposition);
+    let endpoint = Endpoint::new("/metrics", Methods::GET, route, exposition_docs);
+    settings
+        .metrics
+        .enabled
+        .then(|| endpoint.at(&settings.metrics.path))
+}
+
+/// The endpoints that may fail on purpose.
+fn can_fail(endpoints: &[Endpoint]) -> Vec<String> {
+    let probes = [
+        health::LIVENESS.path,
+        health::READINESS.path,
+        health::DEPENDENCY.path,
+    ];
+    endpoints
+        .iter()
+        .filter(|endpoint| !probes.contains(&endpoint.path))
+        .map(|endpoint| endpoint.path.to_string())
+        .collect()
 }
 
 fn exposition_docs() -> Value {
@@ -134,7 +177,7 @@ fn exposition_docs() -> Value {
                 "description": "Text format 0.0.4",
                 "content": { "text/plain": { "schema": { "type": "string" } } }
             },
-            "default": { "$ref": "#/components/responses/Problem" }
+            "default": openapi::problem()
         }
     } })
 }

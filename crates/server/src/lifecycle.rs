@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start    bind ─ fails ─→ one line that says what to change, exit 1
-//! serve    /ready is 200
+//! serve    /ready is 200; SIGHUP, or a change of the settings file, reads the settings again
 //! SIGTERM or SIGINT, the first
 //!          /ready is 503, /health stays 200, answers carry `Connection: close`
 //!          keep accepting for shutdown.drain_delay: others still send traffic here
@@ -24,19 +24,23 @@ use std::{
 use actix_rt::{
     System,
     signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
+    time::{self, sleep},
 };
 use actix_web::{HttpServer, dev::Server, http::KeepAlive};
 use anyhow::Context as _;
-use berth_config::{Settings, Shutdown, Workers};
+use arc_swap::ArcSwap;
+use berth_config::{Loaded, Reloaded, Settings, Shutdown, Sources, Workers};
 use berth_handlers::Health;
-use futures_util::future::poll_immediate;
+use futures_util::future::{Either, poll_immediate, select};
+use tokio::sync::Notify;
 
 use crate::{
-    app::Parts,
+    app::{Parts, exposition},
     listen,
     logging::{self, Logging},
-    readiness,
+    management::{Management, Private},
+    readiness::Checks,
+    reload::{Figures, InForce, Reloader},
 };
 
 /// How long the last log lines may take to get out at the end.
@@ -52,15 +56,19 @@ const DRAIN_POLL: Duration = Duration::from_secs(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Serves until a signal asks to stop, and says how that went.
-pub(crate) fn run(settings: &Settings) -> ExitCode {
-    let logging = match Logging::start(&settings.log) {
+pub(crate) fn run(sources: Sources, loaded: Loaded) -> ExitCode {
+    let logging = match Logging::start(&loaded.settings.log) {
         Ok(logging) => logging,
         Err(error) => {
             eprintln!("{error:#}");
             return ExitCode::from(1);
         }
     };
-    let ending = System::new().block_on(serve(settings, &logging));
+    let in_force: InForce = Arc::new(ArcSwap::from_pointee(Reloaded {
+        loaded,
+        pending: Vec::new(),
+    }));
+    let ending = System::new().block_on(serve(sources, &in_force, &logging));
     let code = match ending {
         Ok(0) => {
             log::info!("stopped: every request was answered");
@@ -74,7 +82,7 @@ pub(crate) fn run(settings: &Settings) -> ExitCode {
                 } else {
                     "requests were"
                 },
-                humantime::format_duration(settings.shutdown.timeout)
+                humantime::format_duration(in_force.load().loaded.settings.shutdown.timeout)
             );
             ExitCode::from(1)
         }
@@ -90,21 +98,33 @@ pub(crate) fn run(settings: &Settings) -> ExitCode {
 }
 
 /// Runs the server to its end; returns how many requests were cut off.
-async fn serve(settings: &Settings, logging: &Logging) -> anyhow::Result<u64> {
+async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyhow::Result<u64> {
     // Before the bind, so that no signal can find the process without its handler.
     let signals = Signals::new().context("cannot listen for signals")?;
 
-    let dependencies = readiness::dependencies(&settings.readiness.checks)?;
-    let health = Arc::new(Health::new(readiness::watch(dependencies)));
+    let start = in_force.load_full();
+    let settings = &start.loaded.settings;
+    let checks = Checks::start(&settings.readiness.checks)?;
+    let health = Arc::new(Health::new(checks.watched()));
     let parts = Parts::new(settings, health)?;
     logging.register(&parts.metrics)?;
     let metrics = parts.metrics.clone();
     logging::log_panics(move || metrics.panicked());
+    let reloader = Reloader {
+        sources,
+        in_force: Arc::clone(in_force),
+        checks,
+        parts: parts.clone(),
+        logging: logging.clone(),
+        figures: Figures::new(&parts.metrics)?,
+    };
 
     let stop = Arc::new(Stop {
         parts: parts.clone(),
         logging: logging.clone(),
-        settings: settings.shutdown.clone(),
+        in_force: Arc::clone(in_force),
+        built_in: settings.shutdown.timeout,
+        time_is_up: Notify::new(),
         aborted_in_time: OnceLock::new(),
     });
     let mut server = pin!(bind(
@@ -112,14 +132,48 @@ async fn serve(settings: &Settings, logging: &Logging) -> anyhow::Result<u64> {
         &parts,
         Arc::clone(&stop).on_signal(signals)
     )?);
+    let management = settings
+        .management
+        .port
+        .map(|port| manage(settings, &parts, port, in_force, logging))
+        .transpose()?;
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
     if let Some(ended) = poll_immediate(server.as_mut()).await {
         ended.context("the server ended as it started")?;
     }
     parts.health.started();
-    server.await.context("the server failed")?;
-    Ok(stop.cut_off())
+    actix_rt::spawn(reloader.run());
+    match select(server, pin!(stop.time_is_up.notified())).await {
+        Either::Left((ended, _)) => ended.context("the server failed")?,
+        Either::Right(_) => {}
+    }
+    let cut_off = stop.cut_off();
+    if let Some(management) = management {
+        management.stop().await;
+    }
+    Ok(cut_off)
+}
+
+/// Starts the private port.
+fn manage(
+    settings: &Settings,
+    parts: &Parts,
+    port: u16,
+    in_force: &InForce,
+    logging: &Logging,
+) -> anyhow::Result<Management> {
+    let listeners = listen::management(&settings.server, port)?;
+    for listener in &listeners {
+        log::info!("management port on http://{}", listener.local_addr()?);
+    }
+    let private = Private::new(
+        parts,
+        exposition(settings),
+        Arc::clone(in_force),
+        logging.clone(),
+    );
+    Management::start(private, listeners)
 }
 
 /// Binds every address and configures the server; nothing is accepted before it is polled.
@@ -149,10 +203,10 @@ fn bind(
         .tcp_nodelay(true)
         .shutdown_signal(stop)
         .shutdown_timeout(settings.shutdown.timeout.as_secs());
-    for address in listen::addresses(config)? {
+    for address in listen::addresses(config, config.port)? {
         server = server
             .bind(address)
-            .map_err(|error| listen::explain(address, &error))?;
+            .map_err(|error| listen::explain(address, &error, listen::PUBLIC))?;
     }
     for address in server.addrs() {
         log::info!(
@@ -173,7 +227,11 @@ fn bind(
 struct Stop {
     parts: Parts,
     logging: Logging,
-    settings: Shutdown,
+    in_force: InForce,
+    /// The timeout that actix was started with, and cannot be told to change.
+    built_in: Duration,
+    /// It is over sooner than actix thinks.
+    time_is_up: Notify,
     /// How many requests had been aborted by their clients when the time was up: every abort after
     /// that is one of ours.
     aborted_in_time: OnceLock<u64>,
@@ -187,7 +245,7 @@ impl Stop {
             drain_delay,
             timeout,
             ..
-        } = self.settings;
+        } = self.in_force.load().loaded.settings.shutdown;
         self.parts.health.shutting_down();
         log::info!(
             "{}: draining; accepting for another {}, then finishing what is in flight within {}",
@@ -205,15 +263,30 @@ impl Stop {
         });
 
         sleep(drain_delay).await;
+        // A timeout that has become longer since: actix begins its own so much later.
+        let _ = time::timeout(timeout.saturating_sub(self.built_in), self.idle()).await;
         log::info!(
             "stopping; {} requests in flight",
             self.parts.metrics.in_flight()
         );
         actix_rt::spawn(async move {
-            // Just before actix looks for the last time.
-            sleep(timeout.max(DRAIN_POLL).saturating_sub(LAST_LOOK)).await;
+            let left = timeout.min(self.built_in).max(DRAIN_POLL);
+            // Just before the last look.
+            sleep(left.saturating_sub(LAST_LOOK)).await;
             let _ = self.aborted_in_time.set(self.parts.metrics.aborted());
+            // One that has become shorter: nobody waits for actix's.
+            if timeout < self.built_in {
+                sleep(LAST_LOOK).await;
+                self.time_is_up.notify_one();
+            }
         });
+    }
+
+    /// Waits until no request is in flight.
+    async fn idle(&self) {
+        while self.parts.metrics.in_flight() > 0 {
+            sleep(LAST_LOOK).await;
+        }
     }
 
     /// Requests that were in flight when the time was up. actix does not say how its drain ended,

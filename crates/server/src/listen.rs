@@ -2,16 +2,16 @@
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
 };
 
 use anyhow::{Context as _, anyhow};
 use berth_config::Server;
 
-/// The addresses to listen on: every one that `server.host` stands for.
-pub(crate) fn addresses(server: &Server) -> anyhow::Result<Vec<SocketAddr>> {
-    let name = display(server);
-    let found: Vec<_> = (server.host.as_str(), server.port)
+/// The addresses to listen on: every one that `server.host` stands for, with this port.
+pub(crate) fn addresses(server: &Server, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
+    let name = display(&server.host, port);
+    let found: Vec<_> = (server.host.as_str(), port)
         .to_socket_addrs()
         .with_context(|| {
             format!("cannot listen on {name}: the host name has no address (set server.host to an address of this machine, or 0.0.0.0 for all)")
@@ -25,33 +25,49 @@ pub(crate) fn addresses(server: &Server) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(found)
 }
 
-/// A failed bind in one line: what, where, why, and what to change.
-pub(crate) fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+/// Binds the management port.
+pub(crate) fn management(server: &Server, port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    addresses(server, port)?
+        .into_iter()
+        .map(|address| {
+            TcpListener::bind(address).map_err(|error| explain(address, &error, MANAGEMENT))
+        })
+        .collect()
+}
+
+/// What sets the public port.
+pub(crate) const PUBLIC: &str = "PORT or server.port";
+
+/// What sets the private port.
+const MANAGEMENT: &str = "management.port";
+
+/// A failed bind in one line: what, where, why, and what to change. `key` is what sets the port.
+pub(crate) fn explain(address: SocketAddr, error: &io::Error, key: &str) -> anyhow::Error {
     let (why, hint) = match error.kind() {
         io::ErrorKind::AddrInUse => (
             "address already in use".to_owned(),
-            "set PORT or server.port, or stop the process that holds it",
+            format!("set {key}, or stop the process that holds it"),
         ),
         io::ErrorKind::PermissionDenied => (
             "permission denied".to_owned(),
-            "ports below 1024 are for privileged processes: set PORT or server.port to 1024 or above",
+            format!("ports below 1024 are for privileged processes: set {key} to 1024 or above"),
         ),
         io::ErrorKind::AddrNotAvailable => (
             "this machine does not have the address".to_owned(),
-            "set server.host to an address of this machine, or 0.0.0.0 for all",
+            "set server.host to an address of this machine, or 0.0.0.0 for all".to_owned(),
         ),
         _ => (
             error.to_string(),
-            "set server.host and server.port to an address of this machine",
+            format!("set server.host and {key} to an address of this machine"),
         ),
     };
     anyhow!("cannot listen on {address}: {why} ({hint})")
 }
 
-fn display(server: &Server) -> String {
-    if server.host.contains(':') {
-        format!("[{}]:{}", server.host, server.port)
+fn display(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
     } else {
-        format!("{}:{}", server.host, server.port)
+        format!("{host}:{port}")
     }
 }

@@ -4,11 +4,14 @@ mod access_log;
 mod app;
 mod cli;
 mod correlation;
+mod faults;
 mod healthcheck;
 mod lifecycle;
 mod listen;
 mod logging;
+mod management;
 mod readiness;
+mod reload;
 
 use std::process::ExitCode;
 
@@ -19,12 +22,13 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let loaded = match berth_config::load(&Sources::from_process(cli.config)) {
+    let sources = Sources::from_process(cli.config);
+    let loaded = match berth_config::load(&sources) {
         Ok(loaded) => loaded,
         Err(error) => return cli::refuse(&error, cli.command),
     };
     match cli.command {
-        None => lifecycle::run(&loaded.settings),
+        None => lifecycle::run(sources, loaded),
         Some(Command::Check) => cli::print_settings(&loaded),
         Some(Command::Healthcheck) => healthcheck::run(&loaded.settings.server),
     }

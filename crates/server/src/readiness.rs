@@ -11,7 +11,7 @@ mod tcp;
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,34 +27,132 @@ use berth_metrics::prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use futures_util::FutureExt as _;
+use futures_util::{
+    FutureExt as _,
+    future::{AbortHandle, Abortable},
+};
 
-/// The checks that the settings name, and those of the handlers.
-pub(crate) fn dependencies(checks: &[ReadinessCheck]) -> anyhow::Result<Vec<Dependency>> {
-    let mut all = Vec::new();
-    for check in checks {
-        all.push(Dependency {
-            terms: Terms {
-                name: check.name.clone(),
-                interval: check.interval,
-                timeout: check.timeout,
-                failure_threshold: check.failure_threshold,
-                success_threshold: check.success_threshold,
-                required: check.required,
-            },
-            check: asking(check)?,
-        });
-    }
-    for own in berth_handlers::dependencies() {
-        if all.iter().any(|check| check.terms.name == own.terms.name) {
-            bail!(
-                "readiness.checks: the name \"{}\" is taken by a check of the program; choose another one",
-                own.terms.name
-            );
+/// The checks that run: those that the settings name, and those of the handlers.
+pub(crate) struct Checks {
+    running: Vec<Running>,
+    /// A thread of their own, because a check in the program's own code may block it.
+    thread: Option<Arbiter>,
+}
+
+struct Running {
+    watched: Arc<Watched>,
+    /// The settings of a check that they name.
+    settings: Option<ReadinessCheck>,
+    stop: AbortHandle,
+}
+
+impl Checks {
+    /// Starts to look at everything, at once and then again and again.
+    pub(crate) fn start(checks: &[ReadinessCheck]) -> anyhow::Result<Self> {
+        let mut all = Self {
+            running: Vec::new(),
+            thread: None,
+        };
+        for Dependency { terms, check } in berth_handlers::dependencies() {
+            let watched = Watched::new(terms);
+            let stop = all.spawn(Arc::clone(&watched), check);
+            all.running.push(Running {
+                watched,
+                settings: None,
+                stop,
+            });
         }
-        all.push(own);
+        all.change(checks, Watched::new)?;
+        Ok(all)
     }
-    Ok(all)
+
+    /// Looks at these instead of the ones that the settings named before; `new` makes those that
+    /// had not been there. Either all of it is done, or nothing.
+    pub(crate) fn change(
+        &mut self,
+        checks: &[ReadinessCheck],
+        new: fn(Terms) -> Arc<Watched>,
+    ) -> anyhow::Result<()> {
+        let mut asked = Vec::new();
+        for check in checks {
+            let before = self
+                .running
+                .iter()
+                .find(|running| running.watched.terms().name == check.name);
+            match before.map(|running| &running.settings) {
+                Some(None) => bail!(
+                    "readiness.checks: the name \"{}\" is taken by a check of the program; choose another one",
+                    check.name
+                ),
+                Some(Some(settings)) if settings == check => asked.push(None),
+                _ => asked.push(Some(asking(check)?)),
+            }
+        }
+        let mut before = std::mem::take(&mut self.running);
+        self.running
+            .extend(before.extract_if(.., |running| running.settings.is_none()));
+        for (check, asked) in checks.iter().zip(asked) {
+            let same_name = |running: &Running| running.watched.terms().name == check.name;
+            let predecessor = before
+                .iter()
+                .position(same_name)
+                .map(|at| before.swap_remove(at));
+            let running = match (asked, predecessor) {
+                (None, Some(unchanged)) => unchanged,
+                (None, None) => continue,
+                (Some(asked), predecessor) => {
+                    let watched = match predecessor {
+                        Some(predecessor) => {
+                            predecessor.stop.abort();
+                            predecessor.watched.on_other_terms(terms(check))
+                        }
+                        None => new(terms(check)),
+                    };
+                    let stop = self.spawn(Arc::clone(&watched), asked);
+                    Running {
+                        watched,
+                        settings: Some(check.clone()),
+                        stop,
+                    }
+                }
+            };
+            self.running.push(running);
+        }
+        for gone in before {
+            gone.stop.abort();
+        }
+        Ok(())
+    }
+
+    /// What is known of each.
+    pub(crate) fn watched(&self) -> Vec<Arc<Watched>> {
+        self.running
+            .iter()
+            .map(|running| Arc::clone(&running.watched))
+            .collect()
+    }
+
+    fn spawn(&mut self, watched: Arc<Watched>, check: Box<dyn Check>) -> AbortHandle {
+        let (stop, stopped) = AbortHandle::new_pair();
+        self.thread
+            .get_or_insert_with(Arbiter::new)
+            .spawn_fn(move || {
+                let looking = look_again_and_again(watched, check);
+                actix_rt::spawn(Abortable::new(looking, stopped));
+            });
+        stop
+    }
+}
+
+fn terms(check: &ReadinessCheck) -> Terms {
+    Terms {
+        name: check.name.clone(),
+        interval: check.interval,
+        timeout: check.timeout,
+        failure_threshold: check.failure_threshold,
+        success_threshold: check.success_threshold,
+        required: check.required,
+    }
 }
 
 /// How to ask, as far as this program was built with it.
@@ -77,28 +175,6 @@ fn asking(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
             check.target
         ),
     })
-}
-
-/// Starts to look at each of `dependencies`, at once and then again and again, until the process
-/// ends.
-pub(crate) fn watch(dependencies: Vec<Dependency>) -> Vec<Arc<Watched>> {
-    let watched: Vec<_> = dependencies
-        .into_iter()
-        .map(|Dependency { terms, check }| (Watched::new(terms), check))
-        .collect();
-    let handles = watched
-        .iter()
-        .map(|(watched, _)| Arc::clone(watched))
-        .collect();
-    if !watched.is_empty() {
-        // A thread of its own, because a check in the program's own code may block it.
-        Arbiter::new().spawn_fn(move || {
-            for (watched, check) in watched {
-                actix_rt::spawn(look_again_and_again(watched, check));
-            }
-        });
-    }
-    handles
 }
 
 async fn look_again_and_again(watched: Arc<Watched>, mut check: Box<dyn Check>) {
@@ -165,49 +241,58 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// `berth_readiness_check` and its duration, as they are at the moment of a scrape.
 pub(crate) struct CheckMetrics {
     health: Arc<Health>,
-    up: IntGaugeVec,
-    duration: GaugeVec,
+    /// Held while they are filled: two scrapes must not take each other's values away.
+    figures: Mutex<(IntGaugeVec, GaugeVec)>,
+    descriptions: Vec<Desc>,
 }
 
 impl CheckMetrics {
     pub(crate) fn new(health: Arc<Health>) -> Result<Self, prometheus::Error> {
+        let up = IntGaugeVec::new(
+            Opts::new(
+                "berth_readiness_check",
+                "1 while the readiness check passes, else 0.",
+            ),
+            &["name"],
+        )?;
+        let duration = GaugeVec::new(
+            Opts::new(
+                "berth_readiness_check_duration_seconds",
+                "How long the last attempt of the readiness check took.",
+            ),
+            &["name"],
+        )?;
         Ok(Self {
             health,
-            up: IntGaugeVec::new(
-                Opts::new(
-                    "berth_readiness_check",
-                    "1 while the readiness check passes, else 0.",
-                ),
-                &["name"],
-            )?,
-            duration: GaugeVec::new(
-                Opts::new(
-                    "berth_readiness_check_duration_seconds",
-                    "How long the last attempt of the readiness check took.",
-                ),
-                &["name"],
-            )?,
+            descriptions: [up.desc(), duration.desc()]
+                .concat()
+                .into_iter()
+                .cloned()
+                .collect(),
+            figures: Mutex::new((up, duration)),
         })
     }
 }
 
 impl Collector for CheckMetrics {
     fn desc(&self) -> Vec<&Desc> {
-        [self.up.desc(), self.duration.desc()].concat()
+        self.descriptions.iter().collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        for dependency in self.health.dependencies() {
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let (up, duration) = &*figures;
+        // A check that was taken out of the settings is gone from here, too.
+        up.reset();
+        duration.reset();
+        for dependency in self.health.dependencies().iter() {
             let known = dependency.known();
             let name = [dependency.terms().name.as_str()];
-            self.up
-                .with_label_values(&name)
+            up.with_label_values(&name)
                 .set((known.status == Status::Ok).into());
             let took = known.last.map_or(Duration::ZERO, |(_, took)| took);
-            self.duration
-                .with_label_values(&name)
-                .set(took.as_secs_f64());
+            duration.with_label_values(&name).set(took.as_secs_f64());
         }
-        [self.up.collect(), self.duration.collect()].concat()
+        [up.collect(), duration.collect()].concat()
     }
 }

@@ -1,0 +1,397 @@
+//! Faults on purpose: a share of the requests is made slow, or fails, so that alerts, retries and
+//! timeouts can be rehearsed. Only with `debug.routes` on, and only by way of the management port.
+
+use std::{
+    future::ready,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use actix_rt::time::sleep;
+use actix_web::{
+    Error, HttpRequest, HttpResponse,
+    body::BoxBody,
+    dev::{Service, ServiceRequest, ServiceResponse},
+    http::{Method, StatusCode},
+    web,
+};
+use arc_swap::ArcSwapOption;
+use berth_handlers::{
+    Endpoint, Methods, NO_STORE, Problem,
+    duration::{compact, parse},
+    openapi,
+};
+use berth_metrics::{
+    Metrics, Routes,
+    prometheus::{IntCounterVec, Opts},
+};
+use futures_util::future::Either;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// `GET|PUT|DELETE /faults`
+pub(crate) const ENDPOINT: Endpoint = Endpoint::new(
+    "/faults",
+    Methods::Only(&["GET", "HEAD", "PUT", "DELETE"]),
+    || web::to(faults),
+    docs,
+);
+
+/// How long faults last when nobody says.
+const USUAL: Duration = Duration::from_mins(5);
+
+/// How long they may last.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// How much slower a request may be made.
+const SLOWEST: Duration = Duration::from_mins(1);
+
+/// The faults of the moment.
+pub(crate) struct Faults {
+    plan: ArcSwapOption<Plan>,
+    /// What may be affected. Not the probes and not the scrape: they are who has to see it.
+    endpoints: Vec<String>,
+    routes: Arc<Routes>,
+    injected: IntCounterVec,
+    /// How many plans there have been.
+    count: Mutex<u64>,
+}
+
+struct Plan {
+    /// Of the requests, in percent.
+    share: f64,
+    latency: Option<RangeInclusive<Duration>>,
+    status: Option<StatusCode>,
+    endpoints: Vec<String>,
+    until: Instant,
+    number: u64,
+}
+
+/// What one request gets.
+pub(crate) struct Fault {
+    latency: Duration,
+    status: Option<StatusCode>,
+}
+
+impl Faults {
+    /// No faults yet. `endpoints` are those that may be affected.
+    pub(crate) fn new(
+        endpoints: Vec<String>,
+        routes: Arc<Routes>,
+        metrics: &Metrics,
+    ) -> Result<Self, berth_metrics::Error> {
+        let injected = IntCounterVec::new(
+            Opts::new(
+                "berth_faults_injected_total",
+                "Faults that requests got on purpose, by way of /faults.",
+            ),
+            &["endpoint", "kind"],
+        )?;
+        for endpoint in &endpoints {
+            for kind in ["error", "latency"] {
+                injected.with_label_values(&[endpoint.as_str(), kind]);
+            }
+        }
+        metrics.register(injected.clone())?;
+        Ok(Self {
+            plan: ArcSwapOption::empty(),
+            endpoints,
+            routes,
+            injected,
+            count: Mutex::new(0),
+        })
+    }
+
+    /// What this request gets; mostly nothing.
+    pub(crate) fn draw(&self, req: &ServiceRequest) -> Option<Fault> {
+        let plan = self.plan.load();
+        let plan = plan.as_ref()?;
+        let endpoint = self.routes.name(self.routes.find(req));
+        let hit = plan.endpoints.iter().any(|known| known == endpoint)
+            && fastrand::f64() * 100.0 < plan.share
+            && Instant::now() < plan.until;
+        hit.then(|| {
+            let count = |kind| self.injected.with_label_values(&[endpoint, kind]).inc();
+            let latency = plan.latency.as_ref().map_or(Duration::ZERO, |range| {
+                count("latency");
+                let (min, max) = (*range.start(), *range.end());
+                min + max.saturating_sub(min).mul_f64(fastrand::f64())
+            });
+            if plan.status.is_some() {
+                count("error");
+            }
+            Fault {
+                latency,
+                status: plan.status,
+            }
+        })
+    }
+
+    /// Returns the number by which [`end`](Self::end) knows them, and how long they last.
+    fn begin(&self, wanted: Wanted) -> Result<(u64, Duration), Problem> {
+        let (plan, lasts) = wanted.plan(&self.endpoints)?;
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count += 1;
+        log::warn!(
+            "faults on: {} % of the requests to {} for {}",
+            plan.share,
+            plan.endpoints.join(", "),
+            compact(lasts)
+        );
+        self.plan.store(Some(Arc::new(Plan {
+            number: *count,
+            ..plan
+        })));
+        Ok((*count, lasts))
+    }
+
+    /// Ends the faults; with a number, only if no others have come since.
+    fn end(&self, number: Option<u64>) {
+        let _changing = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = self
+            .plan
+            .load()
+            .as_ref()
+            .is_some_and(|plan| number.is_none_or(|number| number == plan.number));
+        if ends {
+            self.plan.store(None);
+            log::warn!("faults off");
+        }
+    }
+
+    fn shown(&self) -> Value {
+        let plan = self.plan.load();
+        let now = Instant::now();
+        let Some(plan) = plan.as_ref().filter(|plan| now < plan.until) else {
+            return json!({ "active": false });
+        };
+        let mut shown = json!({
+            "active": true,
+            "share": plan.share,
+            "endpoints": plan.endpoints,
+            "ends_in": compact(Duration::from_secs((plan.until - now).as_secs())),
+        });
+        if let Some(range) = &plan.latency {
+            shown["latency"] = if range.start() == range.end() {
+                compact(*range.start()).into()
+            } else {
+                json!({ "min": compact(*range.start()), "max": compact(*range.end()) })
+            };
+        }
+        if let Some(status) = plan.status {
+            shown["status"] = status.as_u16().into();
+        }
+        shown
+    }
+}
+
+impl Fault {
+    /// Answers late, or with the status, or both. A handler whose answer would not be sent is not
+    /// called.
+    pub(crate) fn inject<S>(
+        self,
+        req: ServiceRequest,
+        next: &S,
+    ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
+    where
+        S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+    {
+        let answer = match self.status {
+            None => Either::Left(next.call(req)),
+            Some(status) => {
+                let problem = Problem::new(status, "this fault was asked for by way of /faults");
+                Either::Right(ready(Ok(req.into_response(problem.to_response()))))
+            }
+        };
+        async move {
+            if !self.latency.is_zero() {
+                sleep(self.latency).await;
+            }
+            answer.await
+        }
+    }
+}
+
+/// The body of a PUT.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    share: f64,
+    latency: Option<Latency>,
+    status: Option<u16>,
+    endpoints: Option<Vec<String>>,
+    r#for: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Latency {
+    Fixed(String),
+    Between(Between),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Between {
+    min: String,
+    max: String,
+}
+
+impl Wanted {
+    fn plan(self, allowed: &[String]) -> Result<(Plan, Duration), Problem> {
+        if !(0.0..=100.0).contains(&self.share) {
+            return refuse("share is in percent, from 0 to 100");
+        }
+        if self.latency.is_none() && self.status.is_none() {
+            return refuse("name a latency, a status, or both");
+        }
+        let latency = self.latency.map(Latency::range).transpose()?;
+        let status = match self.status {
+            None => None,
+            Some(code) if (400..=599).contains(&code) => StatusCode::from_u16(code).ok(),
+            Some(_) => return refuse("status is a number from 400 to 599"),
+        };
+        let endpoints = self.endpoints.unwrap_or_else(|| allowed.to_vec());
+        if endpoints.is_empty() || endpoints.iter().any(|name| !allowed.contains(name)) {
+            return refuse(format!(
+                "endpoints are one or more of {}; probes and metrics are never affected",
+                allowed.join(", ")
+            ));
+        }
+        let lasts = lasting(self.r#for.as_deref(), USUAL, LONGEST)?;
+        let plan = Plan {
+            share: self.share,
+            latency,
+            status,
+            endpoints,
+            until: Instant::now() + lasts,
+            number: 0,
+        };
+        Ok((plan, lasts))
+    }
+}
+
+impl Latency {
+    fn range(self) -> Result<RangeInclusive<Duration>, Problem> {
+        let (min, max) = match &self {
+            Self::Fixed(text) => (parse(text), parse(text)),
+            Self::Between(Between { min, max }) => (parse(min), parse(max)),
+        };
+        match (min, max) {
+            (Some(min), Some(max)) if min <= max && max <= SLOWEST => Ok(min..=max),
+            _ => refuse(
+                "latency is a duration such as \"250ms\", or { \"min\": \"100ms\", \"max\": \"1s\" }; at most 1m",
+            ),
+        }
+    }
+}
+
+/// How long something that ends by itself is to last.
+pub(crate) fn lasting(
+    text: Option<&str>,
+    usual: Duration,
+    longest: Duration,
+) -> Result<Duration, Problem> {
+    let Some(text) = text else {
+        return Ok(usual);
+    };
+    match parse(text) {
+        Some(lasts) if !lasts.is_zero() && lasts <= longest => Ok(lasts),
+        _ => refuse(format!(
+            "for is a duration such as \"10m\", more than 0s and at most {}",
+            compact(longest)
+        )),
+    }
+}
+
+fn refuse<T>(detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, Problem> {
+    Err(Problem::bad_request(detail))
+}
+
+async fn faults(
+    req: HttpRequest,
+    body: web::Bytes,
+    faults: web::Data<Faults>,
+) -> Result<HttpResponse, Problem> {
+    match *req.method() {
+        Method::PUT => {
+            let wanted: Wanted = serde_json::from_slice(&body)
+                .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
+            let (number, lasts) = faults.begin(wanted)?;
+            let theirs = faults.clone();
+            actix_rt::spawn(async move {
+                sleep(lasts).await;
+                theirs.end(Some(number));
+            });
+        }
+        Method::DELETE => faults.end(None),
+        _ => {}
+    }
+    Ok(HttpResponse::Ok()
+        .insert_header(NO_STORE)
+        .json(faults.shown()))
+}
+
+fn docs() -> Value {
+    let duration = |example| json!({ "type": "string", "examples": [example] });
+    let latency = json!({ "oneOf": [
+        duration("250ms"),
+        {
+            "type": "object",
+            "required": ["min", "max"],
+            "additionalProperties": false,
+            "properties": { "min": duration("100ms"), "max": duration("1s") }
+        }
+    ] });
+    let endpoints = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
+    let share = json!({ "type": "number", "minimum": 0, "maximum": 100 });
+    let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
+    let shown = openapi::json_response(
+        "The faults of the moment",
+        &json!({
+            "type": "object",
+            "required": ["active"],
+            "additionalProperties": false,
+            "properties": {
+                "active": { "type": "boolean" },
+                "share": share,
+                "latency": latency,
+                "status": status,
+                "endpoints": endpoints,
+                "ends_in": duration("4m59s")
+            }
+        }),
+    );
+    let wanted = json!({
+        "type": "object",
+        "required": ["share"],
+        "additionalProperties": false,
+        "properties": {
+            "share": share,
+            "latency": latency,
+            "status": status,
+            "endpoints": endpoints,
+            "for": duration("10m")
+        }
+    });
+    let responses = json!({ "200": shown, "default": openapi::problem() });
+    json!({
+        "get": {
+            "operationId": "faults",
+            "summary": "The faults of the moment",
+            "responses": responses
+        },
+        "put": {
+            "operationId": "injectFaults",
+            "summary": "Make a share of the requests slow, or fail, for a while",
+            "requestBody": { "required": true, "content": { "application/json": { "schema": wanted } } },
+            "responses": responses
+        },
+        "delete": {
+            "operationId": "endFaults",
+            "summary": "No more faults",
+            "responses": responses
+        }
+    })
+}

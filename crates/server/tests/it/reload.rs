@@ -1,0 +1,420 @@
+//! Settings that change while the server runs, in a folder that changes as the kubelet changes a
+//! mounted `ConfigMap`.
+
+use std::{
+    cell::Cell,
+    fs,
+    net::TcpListener,
+    os::unix::fs::symlink,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::process::{Berth, berth};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder as the kubelet mounts it: `settings.toml` is a link through `..data`, a link to the
+/// folder of the moment.
+struct Mount {
+    folder: TempDir,
+    count: Cell<u32>,
+}
+
+impl Mount {
+    fn new(text: &str) -> Self {
+        let mount = Self {
+            folder: tempfile::tempdir().unwrap(),
+            count: Cell::new(0),
+        };
+        mount.swap(text);
+        symlink("..data/settings.toml", mount.file()).unwrap();
+        mount
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("settings.toml")
+    }
+
+    /// A new folder, a link to it beside the old one, one rename; then the old folder goes.
+    fn swap(&self, text: &str) {
+        let path = |name: &str| self.folder.path().join(name);
+        let number = self.count.get() + 1;
+        self.count.set(number);
+        let name = format!("..2026_11_24_{number}");
+        fs::create_dir(path(&name)).unwrap();
+        fs::write(path(&name).join("settings.toml"), text).unwrap();
+        symlink(&name, path("..data_tmp")).unwrap();
+        fs::rename(path("..data_tmp"), path("..data")).unwrap();
+        if number > 1 {
+            fs::remove_dir_all(path(&format!("..2026_11_24_{}", number - 1))).unwrap();
+        }
+    }
+
+    fn serve(&self, environment: &[(&str, &str)]) -> Berth {
+        serve(&self.file(), environment)
+    }
+}
+
+fn serve(file: &std::path::Path, environment: &[(&str, &str)]) -> Berth {
+    let mut command = berth(environment);
+    command
+        .env("BERTH_CONFIG", file)
+        .env("BERTH__DEBUG__ROUTES", "true");
+    Berth::spawn(command)
+}
+
+/// The value of a sample, by its name and labels.
+fn sample(server: &Berth, name: &str) -> f64 {
+    let metrics = server.get("/metrics");
+    metrics
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .unwrap_or_else(|| panic!("no {name}"))
+        .parse()
+        .unwrap()
+}
+
+fn reloads(server: &Berth, result: &str) -> f64 {
+    sample(
+        server,
+        &format!("berth_config_reloads_total{{result=\"{result}\"}}"),
+    )
+}
+
+#[track_caller]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_swapped_config_map_applies_at_once() {
+    let mount = Mount::new("[log]\nformat = \"text\"\n");
+    let mut server = mount.serve(&[]);
+    assert_eq!(server.get("/debug/delay/300ms").status, 200);
+    assert_eq!(reloads(&server, "success"), 0.0);
+
+    mount.swap(
+        "[server]\nrequest_timeout = \"100ms\"\nbacklog = 7\n\
+         [log]\nformat = \"json\"\nfilter = \"debug\"\naccess = false\n",
+    );
+    let line = server.wait_for_log("server.backlog");
+    assert!(
+        line.starts_with('{') && line.contains("needs a restart"),
+        "{line}"
+    );
+    server.wait_for_log("server.request_timeout = \\\"100ms\\\"");
+    server.wait_for_log("log.access = false");
+    server.get("/debug/delay/300ms").assert_problem(503);
+    assert_eq!(reloads(&server, "success"), 1.0);
+    assert_eq!(reloads(&server, "failure"), 0.0);
+
+    let before = server.log().len();
+    server.get("/api/v1/info?after");
+    mount.swap("[log]\nfilter = \"warn\"\n");
+    eventually("the third file", || reloads(&server, "success") == 2.0);
+    assert_eq!(server.get("/debug/delay/300ms").status, 200);
+    // Text again, access lines again, but nothing below a warning.
+    let log = server.stop();
+    assert!(
+        !log[before..]
+            .iter()
+            .any(|line| line.contains("/api/v1/info") || line.contains("[GET]")),
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_faulty_file_changes_nothing_and_every_fault_is_told() {
+    let mount = Mount::new("[server]\nrequest_timeout = \"100ms\"\n");
+    let mut server = mount.serve(&[]);
+    let started = sample(
+        &server,
+        "berth_config_last_reload_success_timestamp_seconds",
+    );
+
+    mount.swap("[server]\nrequest_timeout = \"10s\"\nprot = 1\n[log]\nformat = \"xml\"\n");
+    let line = server.wait_for_log("server.prot");
+    assert!(line.contains("did you mean `server.port`?"), "{line}");
+    let line = server.wait_for_log("log.format = \"xml\"");
+    assert!(
+        line.contains(" ERROR ") && line.contains("must be \"text\" or \"json\""),
+        "{line}"
+    );
+    server.get("/debug/delay/300ms").assert_problem(503);
+    assert_eq!(reloads(&server, "failure"), 1.0);
+    assert_eq!(sample(&server, "berth_config_last_reload_successful"), 0.0);
+    let last = sample(
+        &server,
+        "berth_config_last_reload_success_timestamp_seconds",
+    );
+    assert_eq!(last, started);
+
+    // The first file again: nothing new, but nothing wrong any more.
+    mount.swap("[server]\nrequest_timeout = \"100ms\"\n");
+    eventually("all is well", || reloads(&server, "success") == 1.0);
+    assert_eq!(sample(&server, "berth_config_last_reload_successful"), 1.0);
+    let last = sample(
+        &server,
+        "berth_config_last_reload_success_timestamp_seconds",
+    );
+    assert!(last > started);
+    // Nobody is told twice of the same mistake.
+    let log = server.stop();
+    let told = log.iter().filter(|line| line.contains("server.prot"));
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_file_that_is_truncated_or_gone_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let text = |timeout| format!("[server]\nrequest_timeout = \"{timeout}\"\n");
+    fs::write(&file, text("100ms")).unwrap();
+    let mut server = serve(&file, &[]);
+    let mut failures = 0.0;
+    let mut successes = 0.0;
+    let mut fails = |server: &mut Berth, why: &str| {
+        failures += 1.0;
+        server.wait_for_log(why);
+        assert_eq!(reloads(server, "failure"), failures);
+        server.get("/debug/delay/300ms").assert_problem(503);
+    };
+
+    fs::write(&file, "").unwrap();
+    fails(&mut server, "the file is empty");
+    fs::write(&file, "[server]\nrequest_timeout = \"1").unwrap();
+    fails(&mut server, "cannot be parsed: line 2");
+    fs::remove_file(&file).unwrap();
+    fails(&mut server, "No such file");
+
+    for timeout in ["10s", "9s"] {
+        fs::write(&file, text(timeout)).unwrap();
+        successes += 1.0;
+        eventually("the new file", || reloads(&server, "success") == successes);
+        assert_eq!(server.get("/debug/delay/300ms").status, 200);
+        // Removed and made again, as editors do it.
+        fs::remove_file(&file).unwrap();
+    }
+    fs::write(&file, text("100ms")).unwrap();
+    eventually("the last file", || {
+        server.get("/debug/delay/300ms").status == 503
+    });
+    server.stop();
+}
+
+#[test]
+fn sighup_reads_the_file_again() {
+    let mount = Mount::new("# nothing\n");
+    let mut server = mount.serve(&[]);
+    server.signal("HUP");
+    let line = server.wait_for_log("settings reloaded (SIGHUP)");
+    assert!(line.contains("nothing new is in force"), "{line}");
+    assert_eq!(reloads(&server, "success"), 1.0);
+    server.stop();
+
+    // And does no harm where there is no file.
+    let mut server = Berth::start(&[]);
+    server.signal("HUP");
+    server.wait_for_log("settings reloaded (SIGHUP)");
+    assert_eq!(server.get("/health").status, 200);
+    server.stop();
+}
+
+#[test]
+fn what_the_environment_sets_is_not_changed_by_the_file() {
+    let mount = Mount::new("# nothing\n");
+    let mut server = mount.serve(&[("BERTH__SERVER__REQUEST_TIMEOUT", "10s")]);
+    mount.swap("[server]\nrequest_timeout = \"100ms\"\n[log]\naccess = false\n");
+    server.wait_for_log("log.access = false");
+    assert_eq!(server.get("/debug/delay/300ms").status, 200);
+    server.stop();
+}
+
+#[test]
+fn checks_come_and_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    // Nobody listens on a port that was free a moment ago.
+    let nowhere = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let check = |name: &str, address, interval: &str| {
+        format!(
+            "[[readiness.checks]]\nname = \"{name}\"\nurl = \"tcp://{address}\"\n\
+             interval = \"{interval}\"\ntimeout = \"100ms\"\n"
+        )
+    };
+    let mount = Mount::new(&check("kept", there, "200ms"));
+    let server = mount.serve(&[]);
+    eventually("ready", || server.get("/ready").status == 200);
+    let since = server.get("/ready/kept").json()["since"].clone();
+
+    // A check that passes takes no readiness away, not even before it has passed for the first time.
+    let done = Arc::new(AtomicBool::new(false));
+    let never_unready = {
+        let (done, addr) = (Arc::clone(&done), server.addr);
+        thread::spawn(move || {
+            let mut client = super::client::Client::connect(addr);
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(client.get("/ready").status, 200);
+            }
+        })
+    };
+    mount.swap(&[check("kept", there, "200ms"), check("new", there, "10s")].concat());
+    eventually("the new one passes", || {
+        server.get("/ready/new").status == 200
+    });
+    // Other terms under the same name: what is known stays known.
+    mount.swap(&[check("kept", there, "150ms"), check("new", there, "9s")].concat());
+    eventually("the terms", || reloads(&server, "success") == 2.0);
+    assert_eq!(server.get("/ready/kept").json()["since"], since);
+    done.store(true, Ordering::Relaxed);
+    never_unready.join().unwrap();
+
+    mount.swap(
+        &[
+            check("kept", there, "150ms"),
+            check("down", nowhere, "200ms"),
+        ]
+        .concat(),
+    );
+    eventually("not ready", || server.get("/ready").status == 503);
+    assert_eq!(server.get("/ready/new").status, 404);
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics
+            .text()
+            .contains("berth_readiness_check{name=\"down\"} 0")
+    );
+    assert!(!metrics.text().contains("name=\"new\""));
+
+    mount.swap("# none\n");
+    eventually("ready without any", || server.get("/ready").status == 200);
+    assert!(
+        !server
+            .get("/metrics")
+            .text()
+            .contains("berth_readiness_check")
+    );
+    server.stop();
+}
+
+#[test]
+fn the_checks_of_a_refused_file_are_not_begun() {
+    let mount = Mount::new("# none\n");
+    let mut server = mount.serve(&[]);
+    mount.swap("readiness.checks = [{ name = \"a\", url = \"gopher://a\" }]\n");
+    server.wait_for_log("gopher");
+    assert_eq!(server.get("/ready").status, 200);
+    assert_eq!(server.get("/ready/a").status, 404);
+    server.stop();
+}
+
+#[test]
+fn a_longer_timeout_holds_for_the_next_stop() {
+    let mount = Mount::new("[shutdown]\ntimeout = \"1s\"\n");
+    let mut server = mount.serve(&[]);
+    mount.swap("[shutdown]\ntimeout = \"10s\"\n");
+    server.wait_for_log("shutdown.timeout = \"10s\"");
+    let mut client = server.client();
+    client.send("GET /debug/delay/3s HTTP/1.1\r\nHost: t\r\n\r\n");
+    thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    server.signal("TERM");
+    assert_eq!(client.read().status, 200);
+    assert_eq!(server.wait().code(), Some(0), "{:#?}", server.log());
+    // And no longer than the request needs.
+    assert!(start.elapsed() < Duration::from_secs(7));
+}
+
+#[test]
+fn a_shorter_timeout_holds_for_the_next_stop() {
+    let mount = Mount::new("[shutdown]\ntimeout = \"15s\"\n");
+    let mut server = mount.serve(&[]);
+    mount.swap("[shutdown]\ntimeout = \"1s\"\ndrain_delay = \"500ms\"\n");
+    server.wait_for_log("shutdown.drain_delay = \"500ms\"");
+    let mut client = server.client();
+    client.send("GET /debug/delay/20s HTTP/1.1\r\nHost: t\r\n\r\n");
+    thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(1));
+    let took = start.elapsed();
+    assert!(
+        took > Duration::from_millis(1400) && took < Duration::from_secs(8),
+        "{took:?}"
+    );
+    let log = server.log();
+    assert!(
+        log.last()
+            .unwrap()
+            .contains("1 request was cut off, because shutdown.timeout (1s) was over"),
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_hundred_swaps_under_load_fail_no_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    let text = |number: usize| {
+        let checks: String = (0..number % 3)
+            .map(|at| {
+                format!("[[readiness.checks]]\nname = \"c{at}\"\nurl = \"tcp://{there}\"\ninterval = \"{}s\"\n", 1 + number % 5)
+            })
+            .collect();
+        format!(
+            "[server]\nrequest_timeout = \"{}s\"\n[shutdown]\ntimeout = \"{}s\"\n\
+             [log]\nformat = \"{}\"\naccess = {}\nfilter = \"{}\"\n{checks}",
+            10 + number,
+            1 + number % 7,
+            ["text", "json"][number % 2],
+            number % 4 < 2,
+            ["info", "warn", "debug"][number % 3],
+        )
+    };
+    let mount = Mount::new(&text(0));
+    let server = mount.serve(&[]);
+    let done = Arc::new(AtomicBool::new(false));
+    let answered = Arc::new(AtomicU64::new(0));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (done, answered, addr) = (Arc::clone(&done), Arc::clone(&answered), server.addr);
+            thread::spawn(move || {
+                let mut client = super::client::Client::connect(addr);
+                while !done.load(Ordering::Relaxed) {
+                    for path in ["/api/v1/hello", "/ready", "/debug/delay/5ms"] {
+                        assert_eq!(client.get(path).status, 200);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    for number in 1..=100 {
+        let before = reloads(&server, "success");
+        mount.swap(&text(number));
+        eventually("the next one", || reloads(&server, "success") > before);
+    }
+    done.store(true, Ordering::Relaxed);
+    for client in load {
+        client.join().unwrap();
+    }
+    assert_eq!(reloads(&server, "failure"), 0.0);
+    assert!(answered.load(Ordering::Relaxed) > 1000);
+    server.stop();
+}
