@@ -6,6 +6,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::LazyLock,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -24,7 +25,6 @@ use serde_json::{Map, Value, json};
 use crate::{
     Endpoint, Methods, Problem,
     duration::{compact, parse},
-    openapi,
 };
 
 /// The debug routes.
@@ -33,34 +33,44 @@ pub const ENDPOINTS: [Endpoint; 7] = [
         "/debug/delay/{duration}",
         Methods::GET,
         || web::to(delay),
-        delay_docs,
+        include_str!("../openapi/debug-delay.json"),
     ),
     Endpoint::new(
         "/debug/block/{duration}",
         Methods::GET,
         || web::to(block),
-        block_docs,
+        include_str!("../openapi/debug-block.json"),
     ),
     Endpoint::new(
         "/debug/status/{code}",
         Methods::Any,
         || web::to(status),
-        status_docs,
+        include_str!("../openapi/debug-status.json"),
     ),
     Endpoint::new(
         "/debug/bytes/{n}",
         Methods::GET,
         || web::to(bytes),
-        bytes_docs,
+        include_str!("../openapi/debug-bytes.json"),
     ),
-    Endpoint::new("/debug/echo", Methods::POST, || web::to(echo), echo_docs),
+    Endpoint::new(
+        "/debug/echo",
+        Methods::POST,
+        || web::to(echo),
+        include_str!("../openapi/debug-echo.json"),
+    ),
     Endpoint::new(
         "/debug/headers",
         Methods::GET,
         || web::to(headers),
-        headers_docs,
+        include_str!("../openapi/debug-headers.json"),
     ),
-    Endpoint::new("/debug/panic", Methods::GET, || web::to(panic), panic_docs),
+    Endpoint::new(
+        "/debug/panic",
+        Methods::GET,
+        || web::to(panic),
+        include_str!("../openapi/debug-panic.json"),
+    ),
 ];
 
 /// The longest delay that may be asked for.
@@ -70,13 +80,16 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_BLOCK: Duration = Duration::from_secs(10);
 
 /// The most bytes that may be asked for: 64 MiB.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How much of a body `/debug/echo` takes before it starts to answer, in bytes.
 const MAX_READ_AHEAD: usize = 64 * 1024;
 
-/// What `/debug/bytes` sends again and again.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+/// How much `/debug/bytes` sends at a time, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// What it sends again and again. (Made when it is needed; a constant would be in the binary.)
+static ZEROS: LazyLock<Bytes> = LazyLock::new(|| vec![0; CHUNK].into());
 
 /// Request headers whose value is a secret.
 const SECRET_HEADERS: [header::HeaderName; 3] = [
@@ -150,8 +163,8 @@ async fn bytes(path: web::Path<String>) -> Result<HttpResponse, Problem> {
             Problem::bad_request(format!("a size is a number of bytes, at most {MAX_BYTES}"))
         })?;
     let chunks = stream::unfold(total, |left| async move {
-        let size = left.min(ZEROS.len() as u64);
-        let chunk = Bytes::from_static(ZEROS.get(..usize::try_from(size).ok()?)?);
+        let size = left.min(CHUNK as u64);
+        let chunk = ZEROS.slice(..usize::try_from(size).ok()?);
         (size > 0).then_some((Ok::<_, actix_web::Error>(chunk), left - size))
     });
     Ok(HttpResponse::Ok()
@@ -220,122 +233,4 @@ async fn headers(req: HttpRequest) -> impl Responder {
 /// `GET /debug/panic`: panics. The client gets a 500, the process lives.
 async fn panic() -> HttpResponse {
     panic!("asked for by GET /debug/panic")
-}
-
-fn path_parameter(name: &str, schema: &Value) -> Value {
-    json!([{ "name": name, "in": "path", "required": true, "schema": schema }])
-}
-
-fn octets() -> Value {
-    openapi::response(
-        "Raw bytes",
-        "application/octet-stream",
-        &json!({ "type": "string", "format": "binary" }),
-    )
-}
-
-fn delay_docs() -> Value {
-    wait_docs("debugDelay", "Answer after a delay of at most 60s")
-}
-
-fn block_docs() -> Value {
-    wait_docs("debugBlock", "Hold the worker for at most 10s, then answer")
-}
-
-fn wait_docs(id: &str, summary: &str) -> Value {
-    let waited = json!({
-        "type": "object",
-        "required": ["waited"],
-        "properties": { "waited": { "type": "string", "examples": ["250ms"] } }
-    });
-    json!({ "get": {
-        "operationId": id,
-        "summary": summary,
-        "parameters": path_parameter("duration", &json!({ "type": "string", "examples": ["250ms"] })),
-        "responses": {
-            "200": openapi::json_response("How long it waited", &waited),
-            "400": openapi::problem(),
-            "503": openapi::problem(),
-            "default": openapi::problem()
-        }
-    } })
-}
-
-fn status_docs() -> Value {
-    let methods = Methods::Any.names();
-    let operations: Map<_, _> = methods
-        .iter()
-        .filter(|method| **method != "HEAD")
-        .map(|method| {
-            let method = method.to_ascii_lowercase();
-            let operation = json!({
-                "operationId": format!("debugStatus_{method}"),
-                "summary": "Answer with a status",
-                "parameters": path_parameter(
-                    "code",
-                    &json!({ "type": "integer", "minimum": 200, "maximum": 599 })
-                ),
-                "responses": { "default": { "description": "The status that was asked for" } }
-            });
-            (method, operation)
-        })
-        .collect();
-    Value::Object(operations)
-}
-
-fn bytes_docs() -> Value {
-    let n = json!({ "type": "integer", "minimum": 0, "maximum": MAX_BYTES });
-    json!({ "get": {
-        "operationId": "debugBytes",
-        "summary": "Stream zero bytes",
-        "parameters": path_parameter("n", &n),
-        "responses": { "200": octets(), "400": openapi::problem(), "default": openapi::problem() }
-    } })
-}
-
-fn echo_docs() -> Value {
-    json!({ "post": {
-        "operationId": "debugEcho",
-        "summary": "Stream the body back",
-        "requestBody": { "content": { "application/octet-stream": {} } },
-        "responses": {
-            "200": octets(),
-            "408": openapi::problem(),
-            "413": openapi::problem(),
-            "default": openapi::problem()
-        }
-    } })
-}
-
-fn headers_docs() -> Value {
-    let seen = json!({
-        "type": "object",
-        "required": ["method", "target", "version", "client", "headers"],
-        "properties": {
-            "method": { "type": "string" },
-            "target": { "type": "string" },
-            "version": { "type": "string" },
-            "client": { "type": ["string", "null"] },
-            "headers": {
-                "type": "object",
-                "additionalProperties": { "type": "array", "items": { "type": "string" } }
-            }
-        }
-    });
-    json!({ "get": {
-        "operationId": "debugHeaders",
-        "summary": "The request as the server saw it, secrets masked",
-        "responses": {
-            "200": openapi::json_response("The request", &seen),
-            "default": openapi::problem()
-        }
-    } })
-}
-
-fn panic_docs() -> Value {
-    json!({ "get": {
-        "operationId": "debugPanic",
-        "summary": "Panic: a 500, and the process lives",
-        "responses": { "500": openapi::problem(), "default": openapi::problem() }
-    } })
 }

@@ -7,7 +7,6 @@ use actix_web::{
     guard::{Guard as RouteGuard, GuardContext},
     web,
 };
-use serde_json::Value;
 
 use crate::{Problem, Timeout, guard::Guard};
 
@@ -50,22 +49,20 @@ impl RouteGuard for Methods {
 /// ```
 /// use actix_web::{Responder, web};
 /// use berth_handlers::{Endpoint, Methods};
-/// use serde_json::{Value, json};
+/// use serde_json::json;
 ///
 /// /// `GET /api/v1/goodbye`
-/// pub const ENDPOINT: Endpoint = Endpoint::new("/api/v1/goodbye", Methods::GET, || web::to(goodbye), docs);
+/// pub const ENDPOINT: Endpoint = Endpoint::new("/api/v1/goodbye", Methods::GET, || web::to(goodbye), DOCS);
 ///
 /// async fn goodbye() -> impl Responder {
 ///     web::Json(json!({ "message": "Goodbye!" }))
 /// }
 ///
-/// fn docs() -> Value {
-///     json!({ "get": {
-///         "operationId": "goodbye",
-///         "summary": "Say goodbye",
-///         "responses": { "200": { "description": "A farewell" } }
-///     } })
-/// }
+/// const DOCS: &str = r#"{ "get": {
+///   "operationId": "goodbye",
+///   "summary": "Say goodbye",
+///   "responses": { "200": { "description": "A farewell" } }
+/// } }"#;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -75,18 +72,18 @@ pub struct Endpoint {
     /// The methods that it answers.
     pub methods: Methods,
     route: fn() -> Route,
-    openapi: fn() -> Value,
+    openapi: &'static str,
 }
 
 impl Endpoint {
-    /// An endpoint at `path`. `route` makes the route without a method guard; `openapi` gives the
-    /// path item of the OpenAPI document.
+    /// An endpoint at `path`. `route` makes the route without a method guard; `openapi` is the path
+    /// item of the OpenAPI document, as JSON.
     #[must_use]
     pub const fn new(
         path: &'static str,
         methods: Methods,
         route: fn() -> Route,
-        openapi: fn() -> Value,
+        openapi: &'static str,
     ) -> Self {
         Self {
             path: Cow::Borrowed(path),
@@ -105,10 +102,10 @@ impl Endpoint {
         }
     }
 
-    /// The OpenAPI path item.
+    /// The OpenAPI path item, as JSON.
     #[must_use]
-    pub fn openapi(&self) -> Value {
-        (self.openapi)()
+    pub fn openapi(&self) -> &'static str {
+        self.openapi
     }
 
     /// Registers the endpoint, its 405 and the guard around both.

@@ -11,20 +11,22 @@ use std::{
 use actix_web::{HttpRequest, HttpResponse, Responder, http::StatusCode, web};
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::{
     Context, Endpoint, Methods, Problem, Query,
     duration::compact,
-    openapi,
     readiness::{Known, Status, Watched},
 };
 
 /// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
 /// at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
 /// else's outage.
-pub const LIVENESS: Endpoint =
-    Endpoint::new("/health", Methods::GET, || web::to(liveness), liveness_docs);
+pub const LIVENESS: Endpoint = Endpoint::new(
+    "/health",
+    Methods::GET,
+    || web::to(liveness),
+    include_str!("../openapi/liveness.json"),
+);
 
 /// `GET /ready`: readiness. 503 with the reason keeps traffic away without a restart. With
 /// `?verbose` it lists every check.
@@ -32,7 +34,7 @@ pub const READINESS: Endpoint = Endpoint::new(
     "/ready",
     Methods::GET,
     || web::to(readiness),
-    readiness_docs,
+    include_str!("../openapi/readiness.json"),
 );
 
 /// `GET /ready/{check}`: what is known of one dependency.
@@ -40,7 +42,7 @@ pub const DEPENDENCY: Endpoint = Endpoint::new(
     "/ready/{check}",
     Methods::GET,
     || web::to(dependency),
-    dependency_docs,
+    include_str!("../openapi/dependency.json"),
 );
 
 /// Where the process is in its life. It only ever moves forward.
@@ -276,103 +278,6 @@ fn respond(code: StatusCode, body: &impl Serialize) -> HttpResponse {
     HttpResponse::build(code)
         .insert_header(crate::NO_STORE)
         .json(body)
-}
-
-fn alive_schema(status: &Value) -> Value {
-    json!({
-        "type": "object",
-        "required": ["status", "uptime"],
-        "additionalProperties": false,
-        "properties": {
-            "status": status,
-            "uptime": { "type": "string", "description": "Time since the start", "examples": ["1m30s"] }
-        }
-    })
-}
-
-/// What the list of a probe's body has of one dependency.
-fn dependency_schema() -> Value {
-    json!({
-        "type": "object",
-        "required": ["name", "status", "required", "since"],
-        "additionalProperties": false,
-        "properties": {
-            "name": { "type": "string" },
-            "status": { "enum": ["pending", "ok", "failed"] },
-            "required": { "type": "boolean" },
-            "since": { "type": "string", "format": "date-time" },
-            "age": { "type": "string", "description": "Time since the last attempt", "examples": ["1s500ms"] }
-        }
-    })
-}
-
-fn liveness_docs() -> Value {
-    json!({ "get": {
-        "operationId": "liveness",
-        "summary": "Liveness: the process can answer",
-        "responses": {
-            "200": openapi::json_response("Alive, also while draining", &alive_schema(&json!({ "const": "healthy" }))),
-            "default": openapi::problem()
-        }
-    } })
-}
-
-fn readiness_docs() -> Value {
-    let failed = json!({
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["name", "since"],
-            "additionalProperties": false,
-            "properties": {
-                "name": { "type": "string" },
-                "since": { "type": "string", "format": "date-time" }
-            }
-        }
-    });
-    let checks = json!({ "type": "array", "items": dependency_schema() });
-    let mut ready = alive_schema(&json!({ "enum": ["ready", "degraded"] }));
-    ready["properties"]["failed"] = failed.clone();
-    ready["properties"]["checks"] = checks.clone();
-    let not_ready = json!({
-        "type": "object",
-        "required": ["status", "reason"],
-        "additionalProperties": false,
-        "properties": {
-            "status": { "const": "not ready" },
-            "reason": { "enum": ["starting up", "shutting down", "checks failed"] },
-            "failed": failed,
-            "checks": checks
-        }
-    });
-    json!({ "get": {
-        "operationId": "readiness",
-        "summary": "Readiness: send traffic here",
-        "parameters": [{
-            "name": "verbose", "in": "query", "required": false, "allowEmptyValue": true,
-            "description": "List every check", "schema": { "type": "string" }
-        }],
-        "responses": {
-            "200": openapi::json_response("Ready, or degraded: something is missing that is not required", &ready),
-            "503": openapi::json_response("Not ready, and why", &not_ready),
-            "default": openapi::problem()
-        }
-    } })
-}
-
-fn dependency_docs() -> Value {
-    json!({ "get": {
-        "operationId": "dependency",
-        "summary": "What is known of one check",
-        "parameters": [{
-            "name": "check", "in": "path", "required": true, "schema": { "type": "string" }
-        }],
-        "responses": {
-            "200": openapi::json_response("It is there", &dependency_schema()),
-            "503": openapi::json_response("It is not, or nothing is known yet", &dependency_schema()),
-            "default": openapi::problem()
-        }
-    } })
 }
 
 #[cfg(test)]

@@ -4,19 +4,22 @@ use std::time::SystemTime;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::{Context, Endpoint, Methods, Problem, Query, openapi};
+use crate::{Context, Endpoint, Methods, Problem, Query};
 
 /// `GET /api/v1/hello?name=`
-pub const ENDPOINT: Endpoint =
-    Endpoint::new("/api/v1/hello", Methods::GET, || web::to(hello), docs);
+pub const ENDPOINT: Endpoint = Endpoint::new(
+    "/api/v1/hello",
+    Methods::GET,
+    || web::to(hello),
+    include_str!("../openapi/hello.json"),
+);
 
 /// Whom we greet when nobody is named.
-const DEFAULT_NAME: &str = "CloudNative";
+pub(crate) const DEFAULT_NAME: &str = "CloudNative";
 
 /// The longest name that we greet, in characters.
-const MAX_NAME_CHARS: usize = 64;
+pub(crate) const MAX_NAME_CHARS: usize = 64;
 
 #[derive(Serialize)]
 struct Greeting<'a> {
@@ -51,40 +54,6 @@ fn check(name: &str) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-fn docs() -> Value {
-    let greeting = json!({
-        "type": "object",
-        "required": ["message", "timestamp", "pod"],
-        "additionalProperties": false,
-        "properties": {
-            "message": { "type": "string", "examples": ["Hello, CloudNative!"] },
-            "timestamp": { "type": "string", "format": "date-time" },
-            "pod": { "type": "string", "description": "The host name of the instance that answered" }
-        }
-    });
-    json!({ "get": {
-        "operationId": "hello",
-        "summary": "Greet somebody",
-        "parameters": [{
-            "name": "name",
-            "in": "query",
-            "description": "Whom to greet; no control characters",
-            "schema": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": MAX_NAME_CHARS,
-                "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
-                "default": DEFAULT_NAME
-            }
-        }],
-        "responses": {
-            "200": openapi::json_response("A greeting", &greeting),
-            "400": openapi::problem(),
-            "default": openapi::problem()
-        }
-    } })
 }
 
 #[cfg(test)]

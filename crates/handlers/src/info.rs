@@ -2,12 +2,16 @@
 
 use actix_web::{HttpResponse, Responder, web};
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::{Context, Endpoint, Methods, openapi};
+use crate::{Context, Endpoint, Methods};
 
 /// `GET /api/v1/info`
-pub const ENDPOINT: Endpoint = Endpoint::new("/api/v1/info", Methods::GET, || web::to(info), docs);
+pub const ENDPOINT: Endpoint = Endpoint::new(
+    "/api/v1/info",
+    Methods::GET,
+    || web::to(info),
+    include_str!("../openapi/info.json"),
+);
 
 /// What is running, from the build and the settings.
 #[derive(Debug, Clone, Serialize)]
@@ -32,28 +36,4 @@ async fn info(context: web::Data<Context>) -> impl Responder {
     HttpResponse::Ok()
         .insert_header(crate::NO_STORE)
         .json(&context.info)
-}
-
-fn docs() -> Value {
-    let members = [
-        "app", "version", "revision", "hostname", "env", "rustc", "message",
-    ];
-    let properties: serde_json::Map<_, _> = members
-        .iter()
-        .map(|name| ((*name).to_owned(), json!({ "type": "string" })))
-        .collect();
-    let info = json!({
-        "type": "object",
-        "required": members,
-        "additionalProperties": false,
-        "properties": properties
-    });
-    json!({ "get": {
-        "operationId": "info",
-        "summary": "What is running here",
-        "responses": {
-            "200": openapi::json_response("From the build and the settings", &info),
-            "default": openapi::problem()
-        }
-    } })
 }

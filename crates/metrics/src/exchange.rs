@@ -58,6 +58,27 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     }
 }
 
+/// An observer that may not be there.
+impl<A: Observe> Observe for Option<A> {
+    type Record = Option<A::Record>;
+
+    fn begin(&self, req: &ServiceRequest, route: RouteId) -> Self::Record {
+        self.as_ref().map(|observer| observer.begin(req, route))
+    }
+
+    fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
+        if let (Some(observer), Some(record)) = (self, record) {
+            observer.respond(record, head);
+        }
+    }
+
+    fn end(&self, record: Self::Record, outcome: &Outcome) {
+        if let (Some(observer), Some(record)) = (self, record) {
+            observer.end(record, outcome);
+        }
+    }
+}
+
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {

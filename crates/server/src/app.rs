@@ -13,15 +13,13 @@ use berth_config::Settings;
 use berth_handlers::{
     Context, Endpoint, Health, Info, Limits, Methods, Timeout,
     health::{self, Phase},
-    openapi,
 };
 use berth_metrics::{Build, Metrics, Observed, Route, Routes};
 use futures_util::future::Either;
-use serde_json::{Value, json};
 
-use crate::{access_log::AccessLog, faults::Faults, readiness::CheckMetrics};
+use crate::{access_log::AccessLog, faults::Faults, management::Private, readiness::CheckMetrics};
 
-/// What every worker's [`App`] is composed of.
+/// What both ports share.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) health: Arc<Health>,
@@ -32,6 +30,17 @@ pub(crate) struct Parts {
     pub(crate) log_access: Arc<AtomicBool>,
     endpoints: Arc<[Endpoint]>,
     routes: Arc<Routes>,
+}
+
+/// What one port shows: what its workers' [`App`] is composed of. Both ports have one type of app,
+/// because each type brings the whole HTTP machinery into the binary once more.
+#[derive(Clone)]
+pub(crate) struct Face {
+    parts: Parts,
+    endpoints: Arc<[Endpoint]>,
+    routes: Arc<Routes>,
+    /// What only the private port has.
+    private: Option<Private>,
 }
 
 impl Parts {
@@ -83,6 +92,32 @@ impl Parts {
         })
     }
 
+    /// The public port.
+    pub(crate) fn public(&self) -> Face {
+        Face {
+            parts: self.clone(),
+            endpoints: Arc::clone(&self.endpoints),
+            routes: Arc::clone(&self.routes),
+            private: None,
+        }
+    }
+
+    /// The private port, with these endpoints.
+    pub(crate) fn private(&self, endpoints: Vec<Endpoint>, private: Private) -> Face {
+        Face {
+            parts: self.clone(),
+            routes: Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
+                pattern: &endpoint.path,
+                methods: endpoint.methods.names(),
+                counted: false,
+            }))),
+            endpoints: endpoints.into(),
+            private: Some(private),
+        }
+    }
+}
+
+impl Face {
     /// The app of one worker. In actix the last `wrap` is the first to see a request, so the path
     /// of a request reads from the bottom to the top, and that of its answer from the top down.
     pub(crate) fn app(
@@ -96,16 +131,24 @@ impl Parts {
             InitError = (),
         > + use<>,
     > {
-        let health = Arc::clone(&self.health);
-        let faults = self.faults.clone();
-        let metrics = self.metrics.http_observer();
-        let access_log = AccessLog::new(Arc::clone(&self.log_access), Arc::clone(&self.routes));
+        let parts = &self.parts;
+        let public = self.private.is_none();
+        let health = Arc::clone(&parts.health);
+        // What machines and operators ask is no use of the service: logged, but not counted.
+        let metrics = public.then(|| parts.metrics.http_observer());
+        let faults = parts.faults.clone().filter(|_| public);
+        let access_log = AccessLog::new(Arc::clone(&parts.log_access), Arc::clone(&self.routes));
         App::new()
-            .app_data(self.metrics.clone())
+            .app_data(parts.metrics.clone())
             // The endpoint, behind a time limit and a net for panics.
-            .configure(|cfg| berth_handlers::configure(cfg, &self.endpoints, &self.context))
+            .configure(|cfg| {
+                berth_handlers::configure(cfg, &self.endpoints, &parts.context);
+                if let Some(private) = &self.private {
+                    private.configure(cfg);
+                }
+            })
             // Too long a target, too large or too slow a body.
-            .wrap(self.limits.clone())
+            .wrap(parts.limits.clone())
             // A fault on purpose, where somebody asked for it.
             .wrap_fn(move |req, next| {
                 let fault = faults.as_ref().and_then(|faults| faults.draw(&req));
@@ -114,13 +157,14 @@ impl Parts {
                     Some(fault) => Either::Right(fault.inject(req, next)),
                 }
             })
-            // While draining, a client must not send its next request on this connection.
+            // While draining, a client must not send its next request on this connection. The
+            // private port goes last, so its clients may.
             .wrap_fn(move |req, next| {
                 let health = Arc::clone(&health);
                 let call = next.call(req);
                 async move {
                     let mut response = call.await?;
-                    if health.phase() == Phase::ShuttingDown {
+                    if public && health.phase() == Phase::ShuttingDown {
                         let head = response.response_mut().head_mut();
                         head.set_connection_type(ConnectionType::Close);
                     }
@@ -147,7 +191,12 @@ fn endpoints(settings: &Settings) -> Vec<Endpoint> {
 /// The endpoint of the scrape.
 pub(crate) fn exposition(settings: &Settings) -> Option<Endpoint> {
     let route = || web::to(berth_metrics::exposition);
-    let endpoint = Endpoint::new("/metrics", Methods::GET, route, exposition_docs);
+    let endpoint = Endpoint::new(
+        "/metrics",
+        Methods::GET,
+        route,
+        include_str!("../openapi/metrics.json"),
+    );
     settings
         .metrics
         .enabled
@@ -166,20 +215,6 @@ fn can_fail(endpoints: &[Endpoint]) -> Vec<String> {
         .filter(|endpoint| !probes.contains(&endpoint.path))
         .map(|endpoint| endpoint.path.to_string())
         .collect()
-}
-
-fn exposition_docs() -> Value {
-    json!({ "get": {
-        "operationId": "metrics",
-        "summary": "Metrics in the Prometheus text format",
-        "responses": {
-            "200": {
-                "description": "Text format 0.0.4",
-                "content": { "text/plain": { "schema": { "type": "string" } } }
-            },
-            "default": openapi::problem()
-        }
-    } })
 }
 
 fn info(settings: &Settings) -> Info {

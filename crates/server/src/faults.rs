@@ -20,7 +20,6 @@ use arc_swap::ArcSwapOption;
 use berth_handlers::{
     Endpoint, Methods, NO_STORE, Problem,
     duration::{compact, parse},
-    openapi,
 };
 use berth_metrics::{
     Metrics, Routes,
@@ -35,7 +34,7 @@ pub(crate) const ENDPOINT: Endpoint = Endpoint::new(
     "/faults",
     Methods::Only(&["GET", "HEAD", "PUT", "DELETE"]),
     || web::to(faults),
-    docs,
+    include_str!("../openapi/faults.json"),
 );
 
 /// How long faults last when nobody says.
@@ -331,67 +330,4 @@ async fn faults(
     Ok(HttpResponse::Ok()
         .insert_header(NO_STORE)
         .json(faults.shown()))
-}
-
-fn docs() -> Value {
-    let duration = |example| json!({ "type": "string", "examples": [example] });
-    let latency = json!({ "oneOf": [
-        duration("250ms"),
-        {
-            "type": "object",
-            "required": ["min", "max"],
-            "additionalProperties": false,
-            "properties": { "min": duration("100ms"), "max": duration("1s") }
-        }
-    ] });
-    let endpoints = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
-    let share = json!({ "type": "number", "minimum": 0, "maximum": 100 });
-    let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
-    let shown = openapi::json_response(
-        "The faults of the moment",
-        &json!({
-            "type": "object",
-            "required": ["active"],
-            "additionalProperties": false,
-            "properties": {
-                "active": { "type": "boolean" },
-                "share": share,
-                "latency": latency,
-                "status": status,
-                "endpoints": endpoints,
-                "ends_in": duration("4m59s")
-            }
-        }),
-    );
-    let wanted = json!({
-        "type": "object",
-        "required": ["share"],
-        "additionalProperties": false,
-        "properties": {
-            "share": share,
-            "latency": latency,
-            "status": status,
-            "endpoints": endpoints,
-            "for": duration("10m")
-        }
-    });
-    let responses = json!({ "200": shown, "default": openapi::problem() });
-    json!({
-        "get": {
-            "operationId": "faults",
-            "summary": "The faults of the moment",
-            "responses": responses
-        },
-        "put": {
-            "operationId": "injectFaults",
-            "summary": "Make a share of the requests slow, or fail, for a while",
-            "requestBody": { "required": true, "content": { "application/json": { "schema": wanted } } },
-            "responses": responses
-        },
-        "delete": {
-            "operationId": "endFaults",
-            "summary": "No more faults",
-            "responses": responses
-        }
-    })
 }

@@ -14,7 +14,8 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    net::SocketAddr,
+    pin::{Pin, pin},
     process::{self, ExitCode},
     sync::{Arc, OnceLock},
     task::Poll,
@@ -35,10 +36,10 @@ use futures_util::future::{Either, poll_immediate, select};
 use tokio::sync::Notify;
 
 use crate::{
-    app::{Parts, exposition},
+    app::{Face, Parts, exposition},
     listen,
     logging::{self, Logging},
-    management::{Management, Private},
+    management::{self, Management},
     readiness::Checks,
     reload::{Figures, InForce, Reloader},
 };
@@ -48,6 +49,9 @@ const LOG_FLUSH: Duration = Duration::from_millis(500);
 
 /// The most workers that `server.workers = "auto"` makes: more only cost memory for what a pod gets.
 const MAX_AUTO_WORKERS: usize = 8;
+
+/// Enough for every machine and operator there is, and far below what would cost memory.
+const MAX_MANAGEMENT_CONNECTIONS: usize = 256;
 
 /// How often actix looks whether a worker has drained. It also waits this long before the first look.
 const DRAIN_POLL: Duration = Duration::from_secs(1);
@@ -127,16 +131,19 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
         time_is_up: Notify::new(),
         aborted_in_time: OnceLock::new(),
     });
-    let mut server = pin!(bind(
+    let mut server = pin!(public(
         settings,
         &parts,
         Arc::clone(&stop).on_signal(signals)
     )?);
-    let management = settings
-        .management
-        .port
-        .map(|port| manage(settings, &parts, port, in_force, logging))
-        .transpose()?;
+    let management = match settings.management.port {
+        None => None,
+        Some(port) => {
+            let exposition = exposition(settings);
+            let face = management::face(&parts, exposition, Arc::clone(in_force), logging.clone());
+            Some(private(settings, face, port)?)
+        }
+    };
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
     if let Some(ended) = poll_immediate(server.as_mut()).await {
@@ -155,44 +162,80 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
     Ok(cut_off)
 }
 
-/// Starts the private port.
-fn manage(
-    settings: &Settings,
-    parts: &Parts,
-    port: u16,
-    in_force: &InForce,
-    logging: &Logging,
-) -> anyhow::Result<Management> {
-    let listeners = listen::management(&settings.server, port)?;
-    for listener in &listeners {
-        log::info!("management port on http://{}", listener.local_addr()?);
-    }
-    let private = Private::new(
-        parts,
-        exposition(settings),
-        Arc::clone(in_force),
-        logging.clone(),
-    );
-    Management::start(private, listeners)
+/// Where and how a port is served.
+struct Port {
+    number: u16,
+    /// The setting that names it.
+    key: &'static str,
+    workers: usize,
+    max_connections: usize,
 }
 
-/// Binds every address and configures the server; nothing is accepted before it is polled.
-fn bind(
+/// Binds the public port.
+fn public(
     settings: &Settings,
     parts: &Parts,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Server> {
     let config = &settings.server;
-    let workers = match config.workers {
-        Workers::Fixed(workers) => workers.get(),
-        Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
+    let port = Port {
+        number: config.port,
+        key: listen::PUBLIC,
+        workers: match config.workers {
+            Workers::Fixed(workers) => workers.get(),
+            Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
+        },
+        max_connections: config.max_connections,
     };
-    let factory = parts.clone();
-    let mut server = HttpServer::new(move || factory.app())
-        .workers(workers)
+    let (server, addresses) = bind(settings, parts.public(), &port, Some(Box::pin(stop)))?;
+    for address in addresses {
+        log::info!(
+            "{} {} listening on http://{address} with {} workers",
+            settings.app.name,
+            settings.app.version,
+            port.workers
+        );
+    }
+    if settings.debug.routes {
+        log::warn!(
+            "debug.routes is on: any client can make this service slow or fail; not for production"
+        );
+    }
+    Ok(server)
+}
+
+/// Starts the private port.
+fn private(settings: &Settings, face: Face, number: u16) -> anyhow::Result<Management> {
+    let settings = settings.clone();
+    let port = Port {
+        number,
+        key: listen::MANAGEMENT,
+        workers: 1,
+        max_connections: MAX_MANAGEMENT_CONNECTIONS,
+    };
+    Management::start(move || {
+        let (server, addresses) = bind(&settings, face, &port, None)?;
+        for address in addresses {
+            log::info!("management port on http://{address}");
+        }
+        Ok(server)
+    })
+}
+
+/// Binds every address of a port and configures its server; nothing is accepted before that is
+/// polled. It ends with `stop`, or when it is told to.
+fn bind(
+    settings: &Settings,
+    face: Face,
+    port: &Port,
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+) -> anyhow::Result<(Server, Vec<SocketAddr>)> {
+    let config = &settings.server;
+    let mut server = HttpServer::new(move || face.app())
+        .workers(port.workers)
         .backlog(config.backlog)
         // actix counts per worker.
-        .max_connections(config.max_connections.div_ceil(workers))
+        .max_connections(port.max_connections.div_ceil(port.workers))
         .keep_alive(if config.keep_alive.is_zero() {
             KeepAlive::Disabled
         } else {
@@ -201,26 +244,18 @@ fn bind(
         .client_request_timeout(config.client_header_timeout)
         // An answer in several writes must not wait for the client's acknowledgements.
         .tcp_nodelay(true)
-        .shutdown_signal(stop)
         .shutdown_timeout(settings.shutdown.timeout.as_secs());
-    for address in listen::addresses(config, config.port)? {
+    server = match stop {
+        Some(stop) => server.shutdown_signal(stop),
+        None => server.disable_signals(),
+    };
+    for address in listen::addresses(config, port.number)? {
         server = server
             .bind(address)
-            .map_err(|error| listen::explain(address, &error, listen::PUBLIC))?;
+            .map_err(|error| listen::explain(address, &error, port.key))?;
     }
-    for address in server.addrs() {
-        log::info!(
-            "{} {} listening on http://{address} with {workers} workers",
-            settings.app.name,
-            settings.app.version
-        );
-    }
-    if settings.debug.routes {
-        log::warn!(
-            "debug.routes is on: any client can make this service slow or fail; not for production"
-        );
-    }
-    Ok(server.run())
+    let addresses = server.addrs();
+    Ok((server.run(), addresses))
 }
 
 /// The stop, from the first signal on.

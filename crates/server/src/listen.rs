@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{SocketAddr, ToSocketAddrs},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -25,21 +25,11 @@ pub(crate) fn addresses(server: &Server, port: u16) -> anyhow::Result<Vec<Socket
     Ok(found)
 }
 
-/// Binds the management port.
-pub(crate) fn management(server: &Server, port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    addresses(server, port)?
-        .into_iter()
-        .map(|address| {
-            TcpListener::bind(address).map_err(|error| explain(address, &error, MANAGEMENT))
-        })
-        .collect()
-}
-
 /// What sets the public port.
 pub(crate) const PUBLIC: &str = "PORT or server.port";
 
 /// What sets the private port.
-const MANAGEMENT: &str = "management.port";
+pub(crate) const MANAGEMENT: &str = "management.port";
 
 /// A failed bind in one line: what, where, why, and what to change. `key` is what sets the port.
 pub(crate) fn explain(address: SocketAddr, error: &io::Error, key: &str) -> anyhow::Error {

@@ -2,33 +2,23 @@
 //! its own, so it answers while every public worker is busy, and it ends last, so a scrape can see
 //! the drain.
 
-use std::{
-    net::TcpListener,
-    sync::{Arc, atomic::AtomicBool, mpsc},
-    thread,
-    time::Duration,
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 use actix_rt::{System, time};
 use actix_web::{
-    App, Error, HttpRequest, HttpResponse, HttpServer,
-    body::MessageBody,
-    dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    HttpRequest, HttpResponse,
+    dev::{Server, ServerHandle},
     http::Method,
     web,
 };
 use anyhow::Context as _;
 use berth_config::Entry;
-use berth_handlers::{
-    Context, Endpoint, Limits, Methods, NO_STORE, Problem, duration::compact, health, openapi,
-};
-use berth_metrics::{Metrics, Observed, Route, Routes};
+use berth_handlers::{Endpoint, Methods, NO_STORE, Problem, duration::compact, health, openapi};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    access_log::AccessLog,
-    app::Parts,
+    app::{Face, Parts},
     faults::{self, Faults, lasting},
     logging::Logging,
     reload::InForce,
@@ -43,98 +33,65 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// How long the last scrape may take at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Enough for every machine and operator there is, and far below what would cost memory.
-const MAX_CONNECTIONS: usize = 256;
-
 const SETTINGS: Endpoint = Endpoint::new(
     "/settings",
     Methods::GET,
     || web::to(settings),
-    settings_docs,
+    include_str!("../openapi/settings.json"),
 );
 
 const LOG_FILTER: Endpoint = Endpoint::new(
     "/log-filter",
     Methods::Only(&["GET", "HEAD", "PUT", "DELETE"]),
     || web::to(log_filter),
-    log_filter_docs,
+    include_str!("../openapi/log-filter.json"),
 );
 
-/// What the private port's [`App`] is composed of.
+/// What only the private port has.
 #[derive(Clone)]
 pub(crate) struct Private {
-    context: web::Data<Context>,
-    metrics: web::Data<Metrics>,
     faults: Option<web::Data<Faults>>,
     in_force: web::Data<InForce>,
     logging: web::Data<Logging>,
-    endpoints: Arc<[Endpoint]>,
-    routes: Arc<Routes>,
-    limits: Limits,
-    log_access: Arc<AtomicBool>,
 }
 
 impl Private {
-    pub(crate) fn new(
-        parts: &Parts,
-        exposition: Option<Endpoint>,
-        in_force: InForce,
-        logging: Logging,
-    ) -> Self {
-        let faults = parts.faults.clone().map(web::Data::from);
-        let endpoints: Vec<_> = [
-            health::LIVENESS,
-            health::READINESS,
-            health::DEPENDENCY,
-            SETTINGS,
-            LOG_FILTER,
-            openapi::ENDPOINT,
-        ]
-        .into_iter()
-        .chain(faults.is_some().then_some(faults::ENDPOINT))
-        .chain(exposition)
-        .collect();
-        Self {
-            routes: Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
-                pattern: &endpoint.path,
-                methods: endpoint.methods.names(),
-                counted: false,
-            }))),
-            context: parts.context.clone(),
-            metrics: parts.metrics.clone(),
-            faults,
-            in_force: web::Data::new(in_force),
-            logging: web::Data::new(logging),
-            endpoints: endpoints.into(),
-            limits: parts.limits.clone(),
-            log_access: Arc::clone(&parts.log_access),
-        }
-    }
-
-    fn app(
-        &self,
-    ) -> App<
-        impl ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<impl MessageBody + use<>>,
-            Error = Error,
-            InitError = (),
-        > + use<>,
-    > {
-        let access_log = AccessLog::new(Arc::clone(&self.log_access), Arc::clone(&self.routes));
-        let mut app = App::new()
-            .app_data(self.metrics.clone())
-            .app_data(self.in_force.clone())
+    /// Hands the endpoints what they show and change.
+    pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {
+        cfg.app_data(self.in_force.clone())
             .app_data(self.logging.clone());
         if let Some(faults) = &self.faults {
-            app = app.app_data(faults.clone());
+            cfg.app_data(faults.clone());
         }
-        // Logged, but not counted: what machines and operators ask is no use of the service.
-        app.configure(|cfg| berth_handlers::configure(cfg, &self.endpoints, &self.context))
-            .wrap(self.limits.clone())
-            .wrap(Observed::new(access_log, Arc::clone(&self.routes)))
     }
+}
+
+/// What the private port shows.
+pub(crate) fn face(
+    parts: &Parts,
+    exposition: Option<Endpoint>,
+    in_force: InForce,
+    logging: Logging,
+) -> Face {
+    let faults = parts.faults.clone().map(web::Data::from);
+    let endpoints = [
+        health::LIVENESS,
+        health::READINESS,
+        health::DEPENDENCY,
+        SETTINGS,
+        LOG_FILTER,
+        openapi::ENDPOINT,
+    ]
+    .into_iter()
+    .chain(faults.is_some().then_some(faults::ENDPOINT))
+    .chain(exposition)
+    .collect();
+    let private = Private {
+        faults,
+        in_force: web::Data::new(in_force),
+        logging: web::Data::new(logging),
+    };
+    parts.private(endpoints, private)
 }
 
 /// The running private port.
@@ -143,38 +100,30 @@ pub(crate) struct Management {
 }
 
 impl Management {
-    /// Serves on `listeners`. In a system of its own: actix stops all of a system's workers when a
-    /// signal has stopped one server in it.
-    pub(crate) fn start(private: Private, listeners: Vec<TcpListener>) -> anyhow::Result<Self> {
+    /// Starts what `bind` makes, in a system of its own: actix stops all of a system's workers when
+    /// a signal has stopped one server in it.
+    pub(crate) fn start(
+        bind: impl FnOnce() -> anyhow::Result<Server> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let (up, is_up) = mpsc::channel();
         thread::Builder::new()
             .name("management".to_owned())
             .spawn(move || {
                 System::new().block_on(async move {
-                    let mut server = HttpServer::new(move || private.app())
-                        .workers(1)
-                        .max_connections(MAX_CONNECTIONS)
-                        .disable_signals();
-                    for listener in listeners {
-                        match server.listen(listener) {
-                            Ok(next) => server = next,
-                            Err(error) => {
-                                let _ = up.send(Err(error));
-                                return;
+                    match bind() {
+                        Err(error) => drop(up.send(Err(error))),
+                        Ok(server) => {
+                            let _ = up.send(Ok(server.handle()));
+                            if let Err(error) = server.await {
+                                log::error!("the management port failed: {error}");
                             }
                         }
-                    }
-                    let server = server.run();
-                    let _ = up.send(Ok(server.handle()));
-                    if let Err(error) = server.await {
-                        log::error!("the management port failed: {error}");
                     }
                 });
             })?;
         let handle = is_up
             .recv()
-            .context("the management port did not start")?
-            .context("cannot listen on the management port")?;
+            .context("the management port did not start")??;
         Ok(Self { handle })
     }
 
@@ -258,83 +207,4 @@ fn reverted(it_was: bool, logging: &Logging) {
             logging.filter().settings
         );
     }
-}
-
-fn settings_docs() -> Value {
-    let rows = json!({
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["key", "value", "origin"],
-            "additionalProperties": false,
-            "properties": {
-                "key": { "type": "string", "examples": ["server.keep_alive"] },
-                "value": {
-                    "type": "string",
-                    "description": "As TOML has it, secrets masked",
-                    "examples": ["\"1m 15s\""]
-                },
-                "origin": { "type": "string", "examples": ["file /etc/berth/settings.toml"] }
-            }
-        }
-    });
-    let schema = json!({
-        "type": "object",
-        "required": ["settings", "needs_restart"],
-        "additionalProperties": false,
-        "properties": { "settings": rows, "needs_restart": rows }
-    });
-    json!({ "get": {
-        "operationId": "settings",
-        "summary": "The settings in force, and those that wait for a restart",
-        "responses": {
-            "200": openapi::json_response("Every key", &schema),
-            "default": openapi::problem()
-        }
-    } })
-}
-
-fn log_filter_docs() -> Value {
-    let filter = json!({ "type": "string", "examples": ["info,berth=debug"] });
-    let shown = openapi::json_response(
-        "The filter now",
-        &json!({
-            "type": "object",
-            "required": ["filter", "settings"],
-            "additionalProperties": false,
-            "properties": {
-                "filter": filter,
-                "settings": filter,
-                "reverts_in": { "type": "string", "examples": ["9m59s"] }
-            }
-        }),
-    );
-    let wanted = json!({
-        "type": "object",
-        "required": ["filter"],
-        "additionalProperties": false,
-        "properties": {
-            "filter": filter,
-            "for": { "type": "string", "examples": ["10m"] }
-        }
-    });
-    let responses = json!({ "200": shown, "default": openapi::problem() });
-    json!({
-        "get": {
-            "operationId": "logFilter",
-            "summary": "Which records are written",
-            "responses": responses
-        },
-        "put": {
-            "operationId": "setLogFilter",
-            "summary": "Another log filter, for a while",
-            "requestBody": { "required": true, "content": { "application/json": { "schema": wanted } } },
-            "responses": responses
-        },
-        "delete": {
-            "operationId": "revertLogFilter",
-            "summary": "Back to the log filter of the settings",
-            "responses": responses
-        }
-    })
 }
