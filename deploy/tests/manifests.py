@@ -260,8 +260,12 @@ class Security(unittest.TestCase):
             deny = the(RENDERED[name], "NetworkPolicy", "default-deny")["spec"]
             self.assertEqual(deny, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
             own = the(RENDERED[name], "NetworkPolicy")["spec"]
-            ports = {p["port"] for rule in own["ingress"] for p in rule["ports"]}
-            self.assertEqual(ports, {"http"})
+            open_to = {port["port"]: rule.get("from") for rule in own["ingress"] for port in rule["ports"]}
+            self.assertEqual(open_to, {
+                "http": None,
+                "management": [{"namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+            })
             ports = {p["port"] for rule in own["egress"] for p in rule["ports"]}
             self.assertEqual(ports, {53})
             for rule in own["egress"]:
@@ -350,20 +354,23 @@ class Lifecycle(unittest.TestCase):
                 template = the(objects, "Deployment")["spec"]["template"]
                 container = template["spec"]["containers"][0]
                 ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-                self.assertEqual(ports["http"], int(effective["server.port"]))
+                self.assertEqual(ports, {
+                    "http": int(effective["server.port"]),
+                    "management": int(effective["management.port"]),
+                })
                 notes = template["metadata"]["annotations"]
                 self.assertEqual(notes["prometheus.io/scrape"], "true")
-                self.assertEqual(notes["prometheus.io/port"], effective["server.port"])
+                self.assertEqual(notes["prometheus.io/port"], effective["management.port"])
                 self.assertEqual(notes["prometheus.io/path"], effective["metrics.path"])
                 monitors = [e for o in RENDERED[f"{name}+prometheus-operator"]
                             if o["kind"] == "PodMonitor" for e in o["spec"]["podMetricsEndpoints"]]
                 self.assertEqual([(m["port"], m["path"]) for m in monitors],
-                                 [("http", effective["metrics.path"])])
+                                 [("management", effective["metrics.path"])])
                 service = the(objects, "Service")
                 self.assertEqual([p["targetPort"] for p in service["spec"]["ports"]], ["http"])
 
-                port = free_port()
-                server = self.berth(objects, PORT=str(port))
+                port, private = free_port(), free_port()
+                server = self.berth(objects, PORT=str(port), BERTH__MANAGEMENT__PORT=str(private))
                 try:
                     wait_for(f"http://127.0.0.1:{port}/health", server)
                     self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/health")
@@ -374,6 +381,12 @@ class Lifecycle(unittest.TestCase):
                         self.assertEqual(handler["port"], "http")
                         self.assertEqual(
                             get(f"http://127.0.0.1:{port}{handler['path']}")[0], 200)
+                    metrics = notes["prometheus.io/path"]
+                    self.assertEqual(get(f"http://127.0.0.1:{private}{metrics}")[0], 200)
+                    self.assertEqual(get(f"http://127.0.0.1:{port}{metrics}")[0], 404)
+                    # Faults are for a rehearsal, not for production.
+                    faults = get(f"http://127.0.0.1:{private}/faults")[0]
+                    self.assertEqual(faults, 200 if name == "dev" else 404)
                     for rule in self.public_paths():
                         path = "/api/v1/hello" if rule == "/api/v1" else rule
                         self.assertEqual(get(f"http://127.0.0.1:{port}{path}")[0], 200)

@@ -1,5 +1,6 @@
 """Rules, alerts and dashboard against a real Prometheus that scrapes the real binary."""
 
+import contextlib
 import http.client
 import json
 import math
@@ -105,12 +106,13 @@ class Observability(unittest.TestCase):
         cls.folder.mkdir(parents=True)
         cls.processes = []
         cls.addClassCleanup(cls.stop)
-        cls.port, cls.prometheus = free_port(), free_port()
+        cls.port, cls.private, cls.prometheus = free_port(), free_port(), free_port()
 
         settings = cls.folder / "settings.toml"
         settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "dev"))["data"]["settings.toml"])
         berth = cls.start("berth", [BERTH, "--config", settings],
-                          clean_environment(PORT=str(cls.port), BERTH__READINESS__CHECKS=(
+                          clean_environment(PORT=str(cls.port), BERTH__MANAGEMENT__PORT=str(cls.private),
+                                            BERTH__READINESS__CHECKS=(
                               f"[{{ name = 'self', url = 'tcp://127.0.0.1:{cls.port}' }}]")))
         wait_for(f"http://127.0.0.1:{cls.port}/ready", berth)
 
@@ -119,7 +121,7 @@ class Observability(unittest.TestCase):
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(PROMETHEUS / pattern) for pattern in config["rule_files"]]
         jobs = {job["job_name"]: job for job in config["scrape_configs"]}
-        jobs["berth"]["static_configs"][0]["targets"] = [f"127.0.0.1:{cls.port}"]
+        jobs["berth"]["static_configs"][0]["targets"] = [f"127.0.0.1:{cls.private}"]
         jobs["prometheus"]["static_configs"][0]["targets"] = [f"127.0.0.1:{cls.prometheus}"]
         config["scrape_configs"].append(cls.in_kubernetes())
         (cls.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -149,13 +151,13 @@ class Observability(unittest.TestCase):
             "__meta_kubernetes_pod_phase": "Running",
             "__meta_kubernetes_pod_label_app_kubernetes_io_name": "annotated",
             "__meta_kubernetes_pod_annotation_prometheus_io_scrape": "true",
-            "__meta_kubernetes_pod_annotation_prometheus_io_port": str(cls.port),
+            "__meta_kubernetes_pod_annotation_prometheus_io_port": str(cls.private),
             "__meta_kubernetes_pod_annotation_prometheus_io_path": "/metrics",
-            "__meta_kubernetes_pod_container_port_number": str(cls.port),
+            "__meta_kubernetes_pod_container_port_number": str(cls.private),
         }
         name = "__meta_kubernetes_pod_name"
         job["static_configs"] = [
-            {"targets": [f"127.0.0.1:{cls.port}"], "labels": pod | {name: "wanted"} | change}
+            {"targets": [f"127.0.0.1:{cls.private}"], "labels": pod | {name: "wanted"} | change}
             for change in (
                 {},
                 {name: "done", "__meta_kubernetes_pod_phase": "Succeeded"},
@@ -250,9 +252,103 @@ class Observability(unittest.TestCase):
                          [("annotated", "wanted", "1")])
 
     def test_promtool_has_nothing_to_say_about_the_exposition(self):
-        text = get(f"http://127.0.0.1:{self.port}/metrics")[1]
+        text = get(f"http://127.0.0.1:{self.private}/metrics")[1]
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+
+class Rehearsal(unittest.TestCase):
+    """Faults on purpose, and the alert that they are to rehearse."""
+
+    # The windows of the rules, and what stands for them here.
+    WINDOWS = {"5m": "5s", "30m": "10s", "1h": "15s", "6h": "30s", "3d": "60s"}
+    ALERT = "BerthAvailabilityFastBurn"
+
+    def setUp(self):
+        self.folder = WORK / "rehearsal"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "rules").mkdir(parents=True)
+        self.port, self.private, self.prometheus = free_port(), free_port(), free_port()
+        for file in RULE_FILES:
+            text = re.sub(r"\[(\w+)\]", lambda m: f"[{self.WINDOWS.get(m[1], m[1])}]", file.read_text())
+            (self.folder / "rules" / file.name).write_text(text)
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [f"{self.folder}/rules/*.yml"],
+            "scrape_configs": [{"job_name": "berth", "static_configs": [
+                {"targets": [f"127.0.0.1:{self.private}"], "labels": {"namespace": "here"}}]}],
+        }
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        settings = self.folder / "settings.toml"
+        settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "dev"))["data"]["settings.toml"])
+        self.run_beside("berth", [BERTH, "--config", settings],
+                        f"http://127.0.0.1:{self.private}/ready",
+                        clean_environment(PORT=str(self.port), BERTH__MANAGEMENT__PORT=str(self.private)))
+        self.run_beside("prometheus", [
+            "prometheus", f"--config.file={self.folder}/prometheus.yml",
+            f"--storage.tsdb.path={self.folder}/data", f"--web.listen-address=127.0.0.1:{self.prometheus}",
+        ], f"http://127.0.0.1:{self.prometheus}/-/ready", None)
+
+    def run_beside(self, name, command, url, env):
+        log = open(self.folder / f"{name}.log", "w")
+        self.addCleanup(log.close)
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        self.addCleanup(process.wait, timeout=30)
+        self.addCleanup(process.terminate)
+        wait_for(url, process)
+
+    def firing(self) -> set[str]:
+        body = get(f"http://127.0.0.1:{self.prometheus}/api/v1/alerts")[1]
+        return {alert["labels"]["alertname"] for alert in json.loads(body)["data"]["alerts"]
+                if alert["state"] == "firing"}
+
+    def faults(self, method: str, body=None) -> dict:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.private)) as connection:
+            connection.request(method, "/faults", body and json.dumps(body))
+            answer = connection.getresponse()
+            self.assertEqual(answer.status, 200)
+            return json.loads(answer.read())
+
+    def load(self, seconds: float, until=lambda: False) -> tuple[int, int]:
+        """Some 200 requests a second; how many there were, and how many failed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        self.addCleanup(connection.close)
+        end, sent, failed = time.monotonic() + seconds, 0, 0
+        while time.monotonic() < end:
+            for _ in range(20):
+                connection.request("GET", "/api/v1/hello")
+                answer = connection.getresponse()
+                answer.read()
+                sent, failed = sent + 1, failed + (answer.status == 503)
+            time.sleep(0.1)
+            if until():
+                break
+        return sent, failed
+
+    def test_a_fifth_of_errors_pages_and_their_end_ends_it(self):
+        self.assertEqual(self.load(8)[1], 0)
+        self.assertEqual(self.firing(), set())
+
+        start = time.monotonic()
+        self.faults("PUT", {"share": 20, "status": 503, "endpoints": ["/api/v1/hello"], "for": "5m"})
+        sent, failed = self.load(40, lambda: self.ALERT in self.firing())
+        fired = time.monotonic() - start
+        firing = self.firing()
+        self.assertIn(self.ALERT, firing)
+        self.assertTrue(0.1 < failed / sent < 0.3, (sent, failed))
+        # Errors are not slowness, and the pod is as ready as before.
+        self.assertEqual({name for name in firing if "Availability" not in name}, set())
+        self.assertEqual(get(f"http://127.0.0.1:{self.port}/ready")[0], 200)
+        text = get(f"http://127.0.0.1:{self.private}/metrics")[1]
+        self.assertIn(f'berth_faults_injected_total{{endpoint="/api/v1/hello",kind="error"}} {failed}\n', text)
+
+        start = time.monotonic()
+        self.assertEqual(self.faults("DELETE"), {"active": False})
+        sent, failed = self.load(40, lambda: self.ALERT not in self.firing())
+        self.assertEqual(failed, 0)
+        self.assertNotIn(self.ALERT, self.firing())
+        print(f"\n{self.ALERT}, windows of 15 s and 5 s: fired {fired:.1f} s after 20 % errors began, "
+              f"ended {time.monotonic() - start:.1f} s after they did", flush=True)
 
 
 class Files(unittest.TestCase):
