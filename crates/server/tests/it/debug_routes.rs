@@ -7,7 +7,14 @@ use super::process::Berth;
 #[test]
 fn they_are_off_by_default_and_warned_about_when_on() {
     let server = Berth::start(&[]);
-    for path in ["delay/1ms", "status/200", "bytes/1", "headers", "panic"] {
+    for path in [
+        "delay/1ms",
+        "block/1ms",
+        "status/200",
+        "bytes/1",
+        "headers",
+        "panic",
+    ] {
         server.get(&format!("/debug/{path}")).assert_problem(404);
     }
     assert!(
@@ -42,6 +49,24 @@ fn delay_waits_and_says_how_long() {
     ] {
         server
             .get(&format!("/debug/delay/{bad}"))
+            .assert_problem(400);
+    }
+}
+
+#[test]
+fn block_holds_its_worker() {
+    let server = Berth::debug(&[("BERTH__SERVER__WORKERS", "1")]);
+    let mut other = server.client();
+    let mut client = server.client();
+    client.send("GET /debug/block/500ms HTTP/1.1\r\nHost: t\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    let start = Instant::now();
+    assert_eq!(other.get("/health").status, 200);
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!(client.read().status, 200);
+    for bad in ["11s", "x", "5"] {
+        server
+            .get(&format!("/debug/block/{bad}"))
             .assert_problem(400);
     }
 }
