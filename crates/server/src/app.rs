@@ -19,6 +19,9 @@ use futures_util::future::Either;
 
 use crate::{access_log::AccessLog, faults::Faults, management::Private, readiness::CheckMetrics};
 
+/// The largest body that the private port takes, in bytes.
+const MAX_PRIVATE_BODY: usize = 64 * 1024;
+
 /// What both ports share.
 #[derive(Clone)]
 pub(crate) struct Parts {
@@ -104,8 +107,23 @@ impl Parts {
 
     /// The private port, with these endpoints.
     pub(crate) fn private(&self, endpoints: Vec<Endpoint>, private: Private) -> Face {
+        // However little the public one takes, an operator must be able to say what he wants.
+        let context = web::Data::new(Context {
+            health: Arc::clone(&self.health),
+            info: self.context.info.clone(),
+            request_timeout: self.context.request_timeout.clone(),
+            max_body_bytes: MAX_PRIVATE_BODY,
+        });
+        let limits = Limits {
+            max_body_bytes: MAX_PRIVATE_BODY,
+            ..self.limits.clone()
+        };
         Face {
-            parts: self.clone(),
+            parts: Self {
+                context,
+                limits,
+                ..self.clone()
+            },
             routes: Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
                 pattern: &endpoint.path,
                 methods: endpoint.methods.names(),

@@ -105,6 +105,7 @@ pub(crate) fn run(sources: Sources, loaded: Loaded) -> ExitCode {
 async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyhow::Result<u64> {
     // Before the bind, so that no signal can find the process without its handler.
     let signals = Signals::new().context("cannot listen for signals")?;
+    let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
 
     let start = in_force.load_full();
     let settings = &start.loaded.settings;
@@ -121,6 +122,7 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
         parts: parts.clone(),
         logging: logging.clone(),
         figures: Figures::new(&parts.metrics)?,
+        hangups,
     };
 
     let stop = Arc::new(Stop {

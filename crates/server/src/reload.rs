@@ -7,15 +7,12 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
-use actix_rt::{
-    signal::unix::{SignalKind, signal},
-    task::spawn_blocking,
-    time::timeout,
-};
+use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
 use arc_swap::ArcSwap;
 use berth_config::{Error, Loaded, Reloaded, Sources};
 use berth_handlers::readiness::Watched;
@@ -73,16 +70,16 @@ pub(crate) struct Reloader {
     pub(crate) parts: Parts,
     pub(crate) logging: Logging,
     pub(crate) figures: Figures,
+    /// SIGHUP.
+    pub(crate) hangups: Signal,
 }
 
 impl Reloader {
     /// Waits for changes, for good.
     pub(crate) async fn run(mut self) {
-        let mut hangups = match signal(SignalKind::hangup()) {
-            Ok(hangups) => hangups,
-            Err(error) => return log::error!("settings: cannot listen for SIGHUP: {error}"),
-        };
         let changed = Arc::new(Notify::new());
+        // It may have changed since it was read, when nobody was watching yet.
+        changed.notify_one();
         let mut watch = self
             .sources
             .file
@@ -92,8 +89,8 @@ impl Reloader {
         let mut refused = None;
         loop {
             let reason = {
-                let hangup = std::pin::pin!(hangups.recv());
-                let file = std::pin::pin!(async {
+                let hangup = pin!(self.hangups.recv());
+                let file = pin!(async {
                     if self.sources.file.is_some() {
                         // Either way there may be something new.
                         let _ = timeout(LOOK_ANYWAY, settled(&changed)).await;

@@ -230,6 +230,18 @@ fn sighup_reads_the_file_again() {
 }
 
 #[test]
+fn a_change_right_after_the_start_is_not_missed() {
+    // The log says that the port is bound before anything is watched.
+    for _ in 0..5 {
+        let mount = Mount::new("# nothing\n");
+        let mut server = mount.serve(&[]);
+        mount.swap("[log]\naccess = false\n");
+        server.wait_for_log("log.access = false");
+        server.stop();
+    }
+}
+
+#[test]
 fn what_the_environment_sets_is_not_changed_by_the_file() {
     let mount = Mount::new("# nothing\n");
     let mut server = mount.serve(&[("BERTH__SERVER__REQUEST_TIMEOUT", "10s")]);
