@@ -54,6 +54,19 @@ build-static:
 build-image tag="berth:dev":
     docker/build-image.sh {{ tag }}
 
+# Build target/berth-bench, what Berth is measured against.
+build-bench: build-static
+    docker/static.sh cargo build --release --locked -p berth-bench
+    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/berth-bench" target/berth-bench
+
+# Compare with raw actix-web and with the ready-made middleware (Debian: apt-get install wrk).
+bench *args: build-bench
+    crates/bench/bench.py target/berth target/berth-bench {{ args }}
+
+# Count the instructions of a request and compare with the last count (Debian: apt-get install valgrind).
+bench-instructions *args: build-bench
+    crates/bench/instructions.py target/berth target/berth-bench {{ args }}
+
 # Run the image on port 8080, with as few rights as it needs.
 run-image tag="berth:dev":
     {{ engine }} run --rm -it --publish 8080:8080 --read-only --cap-drop ALL \

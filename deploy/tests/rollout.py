@@ -52,7 +52,7 @@ class Instance:
             # The settings of the cluster, with a shorter delay and without a line a request.
             # Slow requests are there for the load.
             env=clean_environment(
-                PORT=str(self.port), BERTH__LOG__ACCESS="false",
+                PORT=str(self.port), BERTH__MANAGEMENT__PORT="0", BERTH__LOG__ACCESS="false",
                 BERTH__SHUTDOWN__DRAIN_DELAY=f"{DRAIN_DELAY_S}s", BERTH__DEBUG__ROUTES="true",
             ),
         )

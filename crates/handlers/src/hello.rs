@@ -28,7 +28,12 @@ struct Greeting<'a> {
     pod: &'a str,
 }
 
-async fn hello(req: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+/// Greets; the handler of [`ENDPOINT`].
+///
+/// # Errors
+///
+/// When the query is broken, or the name in it is not allowed: a 400.
+pub async fn hello(req: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     let query = Query::parse(req.query_string())?;
     let name = query.one("name")?.unwrap_or(DEFAULT_NAME);
     check(name)?;

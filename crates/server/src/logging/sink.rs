@@ -17,6 +17,13 @@ use berth_metrics::prometheus::IntCounter;
 /// How much may wait to be written, in bytes: some thousand lines.
 const CAPACITY: usize = 1024 * 1024;
 
+/// How long the first line may wait for others, to be written together with them. To wake the thread
+/// and to write are system calls, and a line of its own would cost its request more than its making.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// With so much to write, in bytes, nothing waits any longer.
+const ENOUGH: usize = CAPACITY / 4;
+
 /// What an idle buffer keeps of its memory, in bytes.
 const KEPT: usize = 64 * 1024;
 
@@ -39,6 +46,8 @@ struct Shared {
 struct State {
     pending: Vec<u8>,
     writing: bool,
+    /// Somebody waits for all to be written.
+    flushing: bool,
 }
 
 impl Shared {
@@ -71,10 +80,14 @@ impl Sink {
 
     /// Waits until all is written, at most `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
-        let state = self.0.lock();
-        drop(self.0.drained.wait_timeout_while(state, limit, |state| {
+        let mut state = self.0.lock();
+        state.flushing = true;
+        self.0.filled.notify_one();
+        let waited = self.0.drained.wait_timeout_while(state, limit, |state| {
             state.writing || !state.pending.is_empty()
-        }));
+        });
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.flushing = false;
     }
 }
 
@@ -87,10 +100,11 @@ impl Write for LineWriter {
         if state.pending.len() + line.len() > CAPACITY {
             self.0.lost.inc();
         } else {
-            let was_empty = state.pending.is_empty();
+            let before = state.pending.len();
             state.pending.extend_from_slice(line);
+            let after = state.pending.len();
             drop(state);
-            if was_empty {
+            if before == 0 || (before < ENOUGH && after >= ENOUGH) {
                 self.0.filled.notify_one();
             }
         }
@@ -114,6 +128,10 @@ fn write_out(shared: &Shared, mut output: impl Write) {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        let waited = shared.filled.wait_timeout_while(state, LINGER, |state| {
+            !state.flushing && state.pending.len() < ENOUGH
+        });
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.writing = true;
         mem::swap(&mut state.pending, &mut batch);
         drop(state);
