@@ -140,6 +140,13 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
+    /// The value of a sample in an exposition, by its name with its labels.
+    pub(crate) fn sample(&self, series: &str) -> Option<&str> {
+        self.text()
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+    }
+
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

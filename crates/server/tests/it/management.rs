@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     client::{Client, Response},
-    process::{Berth, berth},
+    process::{Berth, berth, eventually},
 };
 
 /// A server with a private port, and that port's address.
@@ -44,15 +44,6 @@ fn put(address: SocketAddr, target: &str, body: &str) -> Response {
 
 fn delete(address: SocketAddr, target: &str) -> Response {
     Client::connect(address).request("DELETE", target, "")
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
@@ -99,13 +90,12 @@ fn each_port_has_what_is_its_own() {
     // the one by which this test has waited for the start.
     let metrics = get(private, "/metrics");
     let count = |endpoint: &str| {
-        let name =
-            format!("api_requests_total{{endpoint=\"{endpoint}\",method=\"GET\",status=\"200\"}} ");
-        let line = metrics.text().lines().find(|line| line.starts_with(&name));
-        line.map(|line| line[name.len()..].to_owned())
+        metrics.sample(&format!(
+            "api_requests_total{{endpoint=\"{endpoint}\",method=\"GET\",status=\"200\"}}"
+        ))
     };
-    assert_eq!(count("/health").as_deref(), Some("2"));
-    assert_eq!(count("/ready").as_deref(), Some("1"));
+    assert_eq!(count("/health"), Some("2"));
+    assert_eq!(count("/ready"), Some("1"));
     assert_eq!(count("/settings"), None);
     server.stop();
 }
@@ -306,11 +296,7 @@ fn a_scrape_sees_the_drain_to_its_end() {
     let mut scrape = Client::connect(private);
     let sample = |scrape: &mut Client, name: &str| -> u64 {
         let metrics = scrape.get("/metrics");
-        let line = metrics
-            .text()
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap().parse().unwrap()
+        metrics.sample(name).unwrap().parse().unwrap()
     };
     assert_eq!(sample(&mut scrape, "berth_ready"), 1);
     let mut slow = server.client();
@@ -342,14 +328,10 @@ mod faults {
     }
 
     fn injected(private: SocketAddr, endpoint: &str, kind: &str) -> usize {
-        let name =
-            format!("berth_faults_injected_total{{endpoint=\"{endpoint}\",kind=\"{kind}\"}} ");
+        let series =
+            format!("berth_faults_injected_total{{endpoint=\"{endpoint}\",kind=\"{kind}\"}}");
         let metrics = get(private, "/metrics");
-        let line = metrics
-            .text()
-            .lines()
-            .find_map(|line| line.strip_prefix(&name));
-        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+        metrics.sample(&series).unwrap().parse().unwrap()
     }
 
     #[test]

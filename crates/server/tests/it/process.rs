@@ -22,6 +22,16 @@ pub(crate) struct Berth {
     reader: Option<JoinHandle<()>>,
 }
 
+/// Waits until something holds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The binary under test: what cargo has built, or what `BERTH_BIN` names, such as the static
 /// release build.
 pub(crate) fn program() -> PathBuf {

@@ -17,9 +17,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::process::{Berth, berth};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::process::{Berth, berth, eventually};
 
 /// A folder as the kubelet mounts it: `settings.toml` is a link through `..data`, a link to the
 /// folder of the moment.
@@ -71,29 +69,16 @@ fn serve(file: &std::path::Path, environment: &[(&str, &str)]) -> Berth {
     Berth::spawn(command)
 }
 
-/// The value of a sample, by its name and labels.
-fn sample(server: &Berth, name: &str) -> String {
+/// The value of a sample, by its name with its labels.
+fn sample(server: &Berth, series: &str) -> String {
     let metrics = server.get("/metrics");
-    metrics
-        .text()
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .unwrap_or_else(|| panic!("no {name}"))
-        .to_owned()
+    let value = metrics.sample(series);
+    value.unwrap_or_else(|| panic!("no {series}")).to_owned()
 }
 
 fn reloads(server: &Berth, result: &str) -> u64 {
     let name = format!("berth_config_reloads_total{{result=\"{result}\"}}");
     sample(server, &name).parse().unwrap()
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
