@@ -15,7 +15,7 @@ use std::{
 use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
 use arc_swap::ArcSwap;
 use berth_config::{Error, Loaded, Reloaded, Sources};
-use berth_handlers::readiness::Watched;
+use berth_handlers::{health::Phase, readiness::Watched};
 use berth_metrics::{
     Metrics,
     prometheus::{Gauge, IntCounterVec, IntGauge, Opts},
@@ -75,7 +75,7 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Waits for changes, for good.
+    /// Waits for changes, until the process is to stop.
     pub(crate) async fn run(mut self) {
         let changed = Arc::new(Notify::new());
         // It may have changed since it was read, when nobody was watching yet.
@@ -103,6 +103,10 @@ impl Reloader {
                     Either::Right(_) => Reason::File,
                 }
             };
+            // A stop goes on by the settings that it began with.
+            if self.parts.health.phase() == Phase::ShuttingDown {
+                return;
+            }
             self.reload(reason, &mut refused).await;
             if let Some(watch) = &mut watch {
                 watch.follow();

@@ -361,6 +361,25 @@ fn a_shorter_timeout_holds_for_the_next_stop() {
 }
 
 #[test]
+fn a_stop_goes_on_by_the_settings_it_began_with() {
+    let mount = Mount::new("[shutdown]\ndrain_delay = \"2s\"\ntimeout = \"1s\"\n");
+    let mut server = mount.serve(&[]);
+    let mut client = server.client();
+    client.send("GET /debug/delay/20s HTTP/1.1\r\nHost: t\r\n\r\n");
+    thread::sleep(Duration::from_millis(200));
+    server.signal("TERM");
+    server.wait_for_log("draining");
+    mount.swap("[shutdown]\ntimeout = \"9s\"\n");
+    assert_eq!(server.wait().code(), Some(1));
+    let log = server.log();
+    assert!(
+        !log.iter().any(|line| line.contains("settings reloaded")),
+        "{log:#?}"
+    );
+    assert!(log.last().unwrap().contains("shutdown.timeout (1s)"));
+}
+
+#[test]
 fn a_hundred_swaps_under_load_fail_no_request() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = listener.local_addr().unwrap();
