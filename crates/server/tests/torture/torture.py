@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Tries to break the real binary, and says for each trial what came of it.
+
+    crates/server/tests/torture/torture.py BERTH [--long] [TRIAL ...]
+
+BERTH is the static release binary. Without names, all trials run, in their short form, in a few
+minutes; --long gives each the time that finds what is rare. Prints a line with a figure a trial, and
+ends with 1 when one has failed. Needs Linux, and root for the limits of memory and descriptors.
+"""
+
+import argparse
+import sys
+import time
+import traceback
+
+import common
+
+# Each registers its trials, in the order in which they run.
+import attacks  # noqa: F401
+import malformed  # noqa: F401
+import bodies  # noqa: F401
+import contract  # noqa: F401
+import surroundings  # noqa: F401
+import rollout  # noqa: F401
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("berth")
+    parser.add_argument("--long", action="store_true", help="give each trial more time")
+    parser.add_argument("trials", nargs="*", metavar="TRIAL", help=", ".join(common.TRIALS))
+    given = parser.parse_args()
+    unknown = [name for name in given.trials if name not in common.TRIALS]
+    if unknown:
+        parser.error(f"no such trial: {', '.join(unknown)}")
+    common.prepare(given.berth, given.long)
+
+    passed = failed = 0
+    for name in given.trials or common.TRIALS:
+        started = time.monotonic()
+        try:
+            word, figure = "ok", common.TRIALS[name]()
+            passed += 1
+        except Exception as error:  # What a trial meets must not keep the others from running.
+            word, figure = "FAILED", str(error) or type(error).__name__
+            failed += 1
+            traceback.print_exc()
+        print(f"{word:<6} {name:<28} {figure} ({time.monotonic() - started:.1f} s)", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
