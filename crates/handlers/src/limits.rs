@@ -57,6 +57,9 @@ where
     }
 }
 
+/// In a box, since it is rare: whatever is not there need not be moved around with every request.
+type Refusal = Box<Ready<Result<ServiceResponse, Error>>>;
+
 #[derive(Debug)]
 pub struct LimitsService<S> {
     service: S,
@@ -69,14 +72,17 @@ where
 {
     type Response = ServiceResponse<BoxBody>;
     type Error = Error;
-    type Future = Either<Ready<Result<Self::Response, Error>>, S::Future>;
+    type Future = Either<S::Future, Refusal>;
 
     forward_ready!(service);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
         match self.limits.admit(&mut req) {
-            Ok(()) => Either::Right(self.service.call(req)),
-            Err(problem) => Either::Left(ready(Ok(req.into_response(problem.to_response())))),
+            Ok(()) => Either::Left(self.service.call(req)),
+            Err(problem) => {
+                let refusal = ready(Ok(req.into_response(problem.to_response())));
+                Either::Right(Box::new(refusal))
+            }
         }
     }
 }
@@ -87,10 +93,10 @@ impl Limits {
         if target > MAX_TARGET_BYTES {
             return Err(Problem::uri_too_long(MAX_TARGET_BYTES));
         }
-        let payload = req.take_payload();
-        if matches!(payload, Payload::None) {
+        if matches!(req.parts().1, Payload::None) {
             return Ok(());
         }
+        let payload = req.take_payload();
         let announced = req
             .headers()
             .get(header::CONTENT_LENGTH)

@@ -2,9 +2,15 @@
 //!
 //! Metrics and access log want the same: to be told once about every exchange, however it ends:
 //! answered, refused, panicked, cut off, or left by the client halfway. [`Observed`] is that
-//! middleware; it costs no allocation of its own.
+//! middleware.
+//!
+//! It is on the path of every request, so what it keeps of one lies in a box of its own, which a
+//! worker uses again for the next: the futures that are moved around hold a pointer, and nothing is
+//! allocated once a worker has seen a few requests.
 
 use std::{
+    cell::RefCell,
+    fmt,
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
@@ -24,27 +30,32 @@ use pin_project_lite::pin_project;
 
 use crate::{RouteId, Routes};
 
+/// The most boxes that a worker keeps for requests to come.
+const MAX_SPARE: usize = 128;
+
 /// Is told about every exchange.
 pub trait Observe: 'static {
-    /// What it remembers from the request until the end.
-    type Record: 'static;
+    /// What it remembers from the request until the end. It is used again for another request, so
+    /// that what it has allocated need not be allocated anew.
+    type Record: Default + 'static;
 
-    /// A request has arrived.
-    fn begin(&self, req: &ServiceRequest, route: RouteId) -> Self::Record;
+    /// A request has arrived. What `record` holds is that of an earlier one.
+    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest, route: RouteId);
 
     /// The head of the answer is ready to be sent, and may be added to.
     fn respond(&self, _record: &mut Self::Record, _head: &mut ResponseHead) {}
 
     /// The exchange is over.
-    fn end(&self, record: Self::Record, outcome: &Outcome);
+    fn end(&self, record: &mut Self::Record, outcome: &Outcome);
 }
 
 /// Two observers, one after the other.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Record = (A::Record, B::Record);
 
-    fn begin(&self, req: &ServiceRequest, route: RouteId) -> Self::Record {
-        (self.0.begin(req, route), self.1.begin(req, route))
+    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest, route: RouteId) {
+        self.0.begin(&mut record.0, req, route);
+        self.1.begin(&mut record.1, req, route);
     }
 
     fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
@@ -52,28 +63,30 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
         self.1.respond(&mut record.1, head);
     }
 
-    fn end(&self, record: Self::Record, outcome: &Outcome) {
-        self.0.end(record.0, outcome);
-        self.1.end(record.1, outcome);
+    fn end(&self, record: &mut Self::Record, outcome: &Outcome) {
+        self.0.end(&mut record.0, outcome);
+        self.1.end(&mut record.1, outcome);
     }
 }
 
 /// An observer that may not be there.
 impl<A: Observe> Observe for Option<A> {
-    type Record = Option<A::Record>;
+    type Record = A::Record;
 
-    fn begin(&self, req: &ServiceRequest, route: RouteId) -> Self::Record {
-        self.as_ref().map(|observer| observer.begin(req, route))
+    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest, route: RouteId) {
+        if let Some(observer) = self {
+            observer.begin(record, req, route);
+        }
     }
 
     fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
-        if let (Some(observer), Some(record)) = (self, record) {
+        if let Some(observer) = self {
             observer.respond(record, head);
         }
     }
 
-    fn end(&self, record: Self::Record, outcome: &Outcome) {
-        if let (Some(observer), Some(record)) = (self, record) {
+    fn end(&self, record: &mut Self::Record, outcome: &Outcome) {
+        if let Some(observer) = self {
             observer.end(record, outcome);
         }
     }
@@ -105,18 +118,35 @@ impl Outcome {
 
 /// The middleware.
 #[derive(Debug)]
-pub struct Observed<O> {
-    observer: Rc<O>,
+pub struct Observed<O: Observe> {
+    watch: Rc<Watch<O>>,
+}
+
+/// What all exchanges of a worker share.
+struct Watch<O: Observe> {
+    observer: O,
     routes: Arc<Routes>,
+    /// Of exchanges that are over.
+    spare: RefCell<Vec<Box<State<O::Record>>>>,
 }
 
 impl<O: Observe> Observed<O> {
     /// Tells `observer` about every exchange that passes.
     pub fn new(observer: O, routes: Arc<Routes>) -> Self {
-        Self {
-            observer: Rc::new(observer),
+        let watch = Watch {
+            observer,
             routes,
+            spare: RefCell::default(),
+        };
+        Self {
+            watch: Rc::new(watch),
         }
+    }
+}
+
+impl<O: Observe> fmt::Debug for Watch<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
     }
 }
 
@@ -135,17 +165,15 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(ObservedService {
             service,
-            observer: Rc::clone(&self.observer),
-            routes: Arc::clone(&self.routes),
+            watch: Rc::clone(&self.watch),
         }))
     }
 }
 
 #[derive(Debug)]
-pub struct ObservedService<S, O> {
+pub struct ObservedService<S, O: Observe> {
     service: S,
-    observer: Rc<O>,
-    routes: Arc<Routes>,
+    watch: Rc<Watch<O>>,
 }
 
 impl<S, B, O> Service<ServiceRequest> for ObservedService<S, O>
@@ -161,7 +189,7 @@ where
     forward_ready!(service);
 
     fn call(&self, req: ServiceRequest) -> Self::Future {
-        let exchange = Exchange::begin(Rc::clone(&self.observer), &req, self.routes.find(&req));
+        let exchange = Exchange::begin(&self.watch, &req);
         ObservedCall {
             call: self.service.call(req),
             exchange: Some(exchange),
@@ -197,14 +225,15 @@ where
             Ok(mut response) => {
                 exchange.respond(response.response_mut().head_mut());
                 Ok(response.map_body(|_, body| {
-                    exchange.outcome.complete =
+                    exchange.outcome().complete =
                         matches!(body.size(), BodySize::None | BodySize::Sized(0));
                     ObservedBody { body, exchange }
                 }))
             }
             Err(error) => {
-                exchange.outcome.status = Some(error.as_response_error().status_code());
-                exchange.outcome.complete = true;
+                let outcome = exchange.outcome();
+                outcome.status = Some(error.as_response_error().status_code());
+                outcome.complete = true;
                 Err(error)
             }
         })
@@ -234,9 +263,9 @@ impl<B: MessageBody, O: Observe> MessageBody for ObservedBody<B, O> {
         let this = self.project();
         let next = ready_or_pending!(this.body.poll_next(cx));
         match &next {
-            Some(Ok(chunk)) => this.exchange.outcome.bytes += chunk.len() as u64,
+            Some(Ok(chunk)) => this.exchange.outcome().bytes += chunk.len() as u64,
             Some(Err(_)) => {}
-            None => this.exchange.outcome.complete = true,
+            None => this.exchange.outcome().complete = true,
         }
         Poll::Ready(next)
     }
@@ -244,41 +273,76 @@ impl<B: MessageBody, O: Observe> MessageBody for ObservedBody<B, O> {
 
 /// Ends when it is dropped, so that no way of ending can be forgotten.
 struct Exchange<O: Observe> {
-    observer: Rc<O>,
-    record: Option<O::Record>,
+    watch: Rc<Watch<O>>,
+    /// There until it is dropped.
+    state: Option<Box<State<O::Record>>>,
+}
+
+struct State<R> {
+    record: R,
     started: Instant,
     outcome: Outcome,
 }
 
 impl<O: Observe> Exchange<O> {
-    fn begin(observer: Rc<O>, req: &ServiceRequest, route: RouteId) -> Self {
+    fn begin(watch: &Rc<Watch<O>>, req: &ServiceRequest) -> Self {
+        let route = watch.routes.find(req);
+        let outcome = Outcome {
+            route,
+            status: None,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+            complete: false,
+        };
+        let started = Instant::now();
+        let spare = watch.spare.borrow_mut().pop();
+        let mut state = match spare {
+            Some(mut state) => {
+                state.started = started;
+                state.outcome = outcome;
+                state
+            }
+            None => Box::new(State {
+                record: O::Record::default(),
+                started,
+                outcome,
+            }),
+        };
+        watch.observer.begin(&mut state.record, req, route);
         Self {
-            record: Some(observer.begin(req, route)),
-            observer,
-            started: Instant::now(),
-            outcome: Outcome {
-                route,
-                status: None,
-                bytes: 0,
-                elapsed: Duration::ZERO,
-                complete: false,
-            },
+            watch: Rc::clone(watch),
+            state: Some(state),
         }
     }
 
+    fn state(&mut self) -> &mut State<O::Record> {
+        self.state
+            .as_mut()
+            .expect("an exchange has its state until it is dropped")
+    }
+
+    fn outcome(&mut self) -> &mut Outcome {
+        &mut self.state().outcome
+    }
+
     fn respond(&mut self, head: &mut ResponseHead) {
-        if let Some(record) = &mut self.record {
-            self.observer.respond(record, head);
-        }
-        self.outcome.status = Some(head.status);
+        let watch = Rc::clone(&self.watch);
+        let state = self.state();
+        watch.observer.respond(&mut state.record, head);
+        state.outcome.status = Some(head.status);
     }
 }
 
 impl<O: Observe> Drop for Exchange<O> {
     fn drop(&mut self) {
-        self.outcome.elapsed = self.started.elapsed();
-        if let Some(record) = self.record.take() {
-            self.observer.end(record, &self.outcome);
+        let Some(mut state) = self.state.take() else {
+            return;
+        };
+        state.outcome.elapsed = state.started.elapsed();
+        self.watch.observer.end(&mut state.record, &state.outcome);
+        let mut spare = self.watch.spare.borrow_mut();
+        if spare.len() < MAX_SPARE {
+            spare.push(state);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The request metrics.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::RefCell,
+    collections::HashMap,
     fmt,
+    marker::PhantomData,
+    rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,19 +15,19 @@ use std::{
 
 use actix_web::{dev::ServiceRequest, http::Method};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    IntCounter, IntGauge, Registry,
+    core::{Collector, Desc},
+    proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::{Error, Observe, Outcome, RouteId, Routes};
+use crate::{
+    Error, Observe, Outcome, RouteId, Routes,
+    shard::{BOUNDS, Count, Shard, Total},
+};
 
 /// Every value of the label `method`: RFC 9110, PATCH, and one for all the rest.
 const METHODS: [&str; 10] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other",
-];
-
-/// Upper bounds of the duration histogram, in seconds.
-const BUCKETS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
 /// What a known route's methods start with at 0: a rate over a counter that is not there yet
@@ -38,12 +41,11 @@ const UNMATCHED_STATUSES: [u16; 3] = [404, 413, 414];
 #[derive(Debug)]
 pub(crate) struct Http {
     routes: Arc<Routes>,
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    in_flight: IntGauge,
+    /// One of each worker, after one that holds what is there from the start.
+    shards: Mutex<Vec<Arc<Shard>>>,
     aborted: AtomicU64,
     outlasting: IntCounter,
-    /// In microseconds.
+    /// In nanoseconds.
     shutdown_timeout: AtomicU64,
 }
 
@@ -52,24 +54,9 @@ impl Http {
         registry: &Registry,
         routes: Arc<Routes>,
         shutdown_timeout: Duration,
-    ) -> Result<Self, Error> {
-        let http = Self {
-            requests: IntCounterVec::new(
-                Opts::new("api_requests_total", "Requests that have ended."),
-                &["method", "endpoint", "status"],
-            )?,
-            durations: HistogramVec::new(
-                HistogramOpts::new(
-                    "api_request_duration_seconds",
-                    "Time from a request's head to the last byte of its answer.",
-                )
-                .buckets(BUCKETS.to_vec()),
-                &["method", "endpoint"],
-            )?,
-            in_flight: IntGauge::new(
-                "api_requests_in_flight",
-                "Requests that are being answered.",
-            )?,
+    ) -> Result<Arc<Self>, Error> {
+        let http = Arc::new(Self {
+            shards: Mutex::default(),
             aborted: AtomicU64::new(0),
             // A request that was cut off is gone together with the process that could have counted
             // it, so no scrape ever sees one. Those that would be can be seen in time.
@@ -77,19 +64,21 @@ impl Http {
                 "berth_requests_outlasting_shutdown_total",
                 "Requests that took longer than shutdown.timeout: a stop cuts such a one off.",
             )?,
-            shutdown_timeout: AtomicU64::new(micros(shutdown_timeout)),
+            shutdown_timeout: AtomicU64::new(nanoseconds(shutdown_timeout)),
             routes,
-        };
-        registry.register(Box::new(http.requests.clone()))?;
-        registry.register(Box::new(http.durations.clone()))?;
-        registry.register(Box::new(http.in_flight.clone()))?;
-        registry.register(Box::new(http.outlasting.clone()))?;
+        });
         http.start_at_zero();
+        registry.register(Box::new(Exposed::new(Arc::clone(&http))?))?;
+        registry.register(Box::new(http.outlasting.clone()))?;
         Ok(http)
     }
 
-    pub(crate) fn in_flight(&self) -> i64 {
-        self.in_flight.get()
+    pub(crate) fn in_flight(&self) -> u64 {
+        let shards = self.shards();
+        // Those that have ended first: one that begins and ends in between is not in flight.
+        let ended: u64 = shards.iter().map(|shard| shard.ended.get()).sum();
+        let begun: u64 = shards.iter().map(|shard| shard.begun.get()).sum();
+        begun.saturating_sub(ended)
     }
 
     pub(crate) fn aborted(&self) -> u64 {
@@ -98,10 +87,11 @@ impl Http {
 
     pub(crate) fn set_shutdown_timeout(&self, timeout: Duration) {
         self.shutdown_timeout
-            .store(micros(timeout), Ordering::Relaxed);
+            .store(nanoseconds(timeout), Ordering::Relaxed);
     }
 
     fn start_at_zero(&self) {
+        let shard = self.shard();
         for (index, route) in self.routes.known().iter().enumerate() {
             let unmatched = index == RouteId::UNMATCHED.index();
             let statuses = if unmatched {
@@ -109,72 +99,216 @@ impl Http {
             } else {
                 STATUSES_AT_START
             };
-            let methods = METHODS
-                .iter()
-                .filter(|method| unmatched || route.methods.iter().any(|m| m == *method));
-            for method in methods.filter(|_| route.counted) {
-                self.durations.with_label_values(&[*method, &route.name]);
+            let methods = METHODS.iter().enumerate().filter(|(_, method)| {
+                unmatched || route.methods.iter().any(|known| known == *method)
+            });
+            for (method, _) in methods.filter(|_| route.counted) {
+                let series = shard.series(index * METHODS.len() + method);
                 for status in statuses {
-                    self.counter(method, &route.name, status);
+                    series.status(status);
                 }
             }
         }
     }
 
-    fn counter(&self, method: &str, endpoint: &str, status: u16) -> IntCounter {
-        let status = status.to_string();
-        self.requests
-            .with_label_values(&[method, endpoint, status.as_str()])
+    fn pairs(&self) -> usize {
+        self.routes.known().len() * METHODS.len()
+    }
+
+    /// Counts for one more worker.
+    fn shard(&self) -> Arc<Shard> {
+        let shard = Arc::new(Shard::new(self.pairs()));
+        self.shards().push(Arc::clone(&shard));
+        shard
+    }
+
+    fn shards(&self) -> MutexGuard<'_, Vec<Arc<Shard>>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts the requests of one worker.
-///
-/// It keeps the label children that it has met: finding one by its labels costs a hash of every
-/// label and a lock that all workers share, on each request.
-pub struct HttpObserver {
+/// What a scrape sees of it.
+struct Exposed {
     http: Arc<Http>,
-    /// By route, then method.
-    children: Vec<Children>,
+    requests: Desc,
+    durations: Desc,
+    in_flight: IntGauge,
 }
 
-#[derive(Default)]
-struct Children {
-    duration: OnceCell<Histogram>,
-    /// By status. Few enough that a search from the front beats a hash.
-    requests: RefCell<Vec<(u16, IntCounter)>>,
+impl Exposed {
+    fn new(http: Arc<Http>) -> Result<Self, Error> {
+        let desc = |name: &str, help: &str, labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())
+        };
+        Ok(Self {
+            http,
+            requests: desc(
+                "api_requests_total",
+                "Requests that have ended.",
+                &["method", "endpoint", "status"],
+            )?,
+            durations: desc(
+                "api_request_duration_seconds",
+                "Time from a request's head to the last byte of its answer.",
+                &["method", "endpoint"],
+            )?,
+            in_flight: IntGauge::new(
+                "api_requests_in_flight",
+                "Requests that are being answered.",
+            )?,
+        })
+    }
+
+    /// The counts of every route and method that has any.
+    fn totals(&self) -> Vec<(&'static str, &str, Total)> {
+        let shards = self.http.shards();
+        let pairs = self.http.routes.known().iter().flat_map(|route| {
+            METHODS
+                .iter()
+                .map(move |method| (*method, route.name.as_str()))
+        });
+        pairs
+            .enumerate()
+            .filter_map(|(pair, (method, endpoint))| {
+                let mut known = shards
+                    .iter()
+                    .filter_map(|shard| shard.known(pair))
+                    .peekable();
+                known.peek()?;
+                let mut total = Total::default();
+                known.for_each(|series| total.add(series));
+                Some((method, endpoint, total))
+            })
+            .collect()
+    }
 }
+
+impl Collector for Exposed {
+    fn desc(&self) -> Vec<&Desc> {
+        let mut descs = vec![&self.requests, &self.durations];
+        descs.extend(self.in_flight.desc());
+        descs
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut requests = Vec::new();
+        let mut durations = Vec::new();
+        for (method, endpoint, total) in self.totals() {
+            for (status, count) in &total.statuses {
+                let mut counter = Counter::default();
+                counter.set_value(float(*count));
+                let status = status.to_string();
+                let mut metric = Metric::from_label(labels([
+                    ("endpoint", endpoint),
+                    ("method", method),
+                    ("status", &status),
+                ]));
+                metric.set_counter(counter);
+                requests.push(metric);
+            }
+            let mut metric =
+                Metric::from_label(labels([("endpoint", endpoint), ("method", method)]));
+            metric.set_histogram(histogram(&total));
+            durations.push(metric);
+        }
+        self.in_flight
+            .set(i64::try_from(self.http.in_flight()).unwrap_or(i64::MAX));
+        let mut families = vec![
+            family(&self.requests, MetricType::COUNTER, requests),
+            family(&self.durations, MetricType::HISTOGRAM, durations),
+        ];
+        families.extend(self.in_flight.collect());
+        families
+    }
+}
+
+fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Vec<LabelPair> {
+    pairs
+        .into_iter()
+        .map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.to_owned());
+            pair.set_value(value.to_owned());
+            pair
+        })
+        .collect()
+}
+
+fn histogram(total: &Total) -> Histogram {
+    let mut cumulative = 0;
+    let buckets = BOUNDS.iter().zip(total.buckets).map(|(bound, count)| {
+        cumulative += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(seconds(*bound));
+        bucket.set_cumulative_count(cumulative);
+        bucket
+    });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(total.buckets.iter().sum());
+    histogram.set_sample_sum(seconds(total.nanoseconds));
+    histogram
+}
+
+fn family(desc: &Desc, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(desc.fq_name.clone());
+    family.set_help(desc.help.clone());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    float(nanoseconds) / 1e9
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the exposition's numbers are floating-point"
+)]
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// Counts the requests of one worker, and must stay on its thread.
+pub struct HttpObserver {
+    http: Arc<Http>,
+    shard: Arc<Shard>,
+    /// The counts by status that it has met, by route and method. Few enough that a search from the
+    /// front beats a hash.
+    statuses: Box<[RefCell<Statuses>]>,
+    _on_one_thread: PhantomData<Rc<()>>,
+}
+
+type Statuses = Vec<(u16, Arc<Count>)>;
 
 impl HttpObserver {
     pub(crate) fn new(http: Arc<Http>) -> Self {
-        let pairs = http.routes.known().len() * METHODS.len();
         Self {
-            http,
-            children: std::iter::repeat_with(Children::default)
-                .take(pairs)
+            shard: http.shard(),
+            statuses: std::iter::repeat_with(RefCell::default)
+                .take(http.pairs())
                 .collect(),
+            http,
+            _on_one_thread: PhantomData,
         }
     }
 
-    fn count(&self, method: usize, outcome: &Outcome) {
-        let endpoint = self.http.routes.name(outcome.route);
-        let children = &self.children[outcome.route.index() * METHODS.len() + method];
-        children
-            .duration
-            .get_or_init(|| {
-                let labels = [METHODS[method], endpoint];
-                self.http.durations.with_label_values(&labels)
-            })
-            .observe(outcome.elapsed.as_secs_f64());
+    fn count(&self, method: usize, outcome: &Outcome, nanoseconds: u64) {
+        let pair = outcome.route.index() * METHODS.len() + method;
+        let series = self.shard.series(pair);
+        series.observe(nanoseconds);
 
         let status = outcome.status_code();
-        let mut requests = children.requests.borrow_mut();
-        if let Some((_, counter)) = requests.iter().find(|(known, _)| *known == status) {
-            counter.inc();
+        let mut statuses = self.statuses[pair].borrow_mut();
+        if let Some((_, count)) = statuses.iter().find(|(known, _)| *known == status) {
+            count.add(1);
         } else {
-            let counter = self.http.counter(METHODS[method], endpoint, status);
-            counter.inc();
-            requests.push((status, counter));
+            let count = series.status(status);
+            count.add(1);
+            statuses.push((status, count));
         }
     }
 }
@@ -185,37 +319,39 @@ impl fmt::Debug for HttpObserver {
     }
 }
 
-/// What is remembered of a counted request: its method's place in [`METHODS`].
-#[derive(Debug, Clone, Copy)]
-pub struct Counted(usize);
+/// What is remembered of a request: its method's place in [`METHODS`], if it is counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counted(Option<usize>);
 
 impl Observe for HttpObserver {
-    type Record = Option<Counted>;
+    type Record = Counted;
 
-    fn begin(&self, req: &ServiceRequest, route: RouteId) -> Self::Record {
-        self.http.routes.counted(route).then(|| {
-            self.http.in_flight.inc();
-            Counted(method_index(req.method()))
-        })
+    fn begin(&self, record: &mut Counted, req: &ServiceRequest, route: RouteId) {
+        record.0 = self.http.routes.counted(route).then(|| {
+            self.shard.begun.add(1);
+            method_index(req.method())
+        });
     }
 
-    fn end(&self, record: Self::Record, outcome: &Outcome) {
-        let Some(Counted(method)) = record else {
+    fn end(&self, record: &mut Counted, outcome: &Outcome) {
+        let Some(method) = record.0 else {
             return;
         };
-        self.count(method, outcome);
-        if micros(outcome.elapsed) > self.http.shutdown_timeout.load(Ordering::Relaxed) {
+        let nanoseconds = nanoseconds(outcome.elapsed);
+        self.count(method, outcome, nanoseconds);
+        if nanoseconds > self.http.shutdown_timeout.load(Ordering::Relaxed) {
             self.http.outlasting.inc();
         }
         if !outcome.complete {
             self.http.aborted.fetch_add(1, Ordering::Relaxed);
         }
-        self.http.in_flight.dec();
+        self.shard.ended.add(1);
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+/// At most some 584 years.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn method_index(method: &Method) -> usize {

@@ -22,6 +22,7 @@ mod http;
 #[cfg(target_os = "linux")]
 mod memory;
 mod routes;
+mod shard;
 
 use std::{sync::Arc, time::Duration};
 
@@ -78,7 +79,7 @@ impl Metrics {
         shutdown_timeout: Duration,
     ) -> Result<Self, Error> {
         let registry = Registry::new();
-        let http = Arc::new(Http::new(&registry, routes, shutdown_timeout)?);
+        let http = Http::new(&registry, routes, shutdown_timeout)?;
 
         let info = IntGaugeVec::new(
             Opts::new(
@@ -163,7 +164,7 @@ impl Metrics {
 
     /// Requests that are being answered right now.
     #[must_use]
-    pub fn in_flight(&self) -> i64 {
+    pub fn in_flight(&self) -> u64 {
         self.http.in_flight()
     }
 

@@ -1,71 +1,87 @@
 //! One log line a request.
+//!
+//! These lines do not go through `log`, because they are on the path of every request: as a record
+//! with fields, a line took more than half the time of the rest of it. They are put together in a
+//! buffer that the worker keeps, and handed to the writer that all other lines go to. What the log's
+//! filter has to say of the target `access` holds for them as well; see [`AccessLines`].
 
 use std::{
-    fmt,
+    cell::RefCell,
+    io::Write as _,
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use actix_web::{
     dev::{ResponseHead, ServiceRequest},
-    http::{
-        Method, Uri,
-        header::{self, HeaderValue},
-    },
+    http::{Method, header},
 };
+use berth_config::LogFormat;
 use berth_metrics::{Observe, Outcome, RouteId, Routes};
 
 use crate::{
     correlation::{RequestId, TraceId, X_REQUEST_ID},
-    logging::{ACCESS, Escaped},
+    logging::{AccessLines, Escaped, Timestamp, push_json, push_number},
 };
+
+/// What a worker keeps of each of its buffers for the next request, in bytes.
+const KEPT: usize = 1024;
 
 /// Gives every request an id and, when it is over, a line in the log.
 pub(crate) struct AccessLog {
-    enabled: Arc<AtomicBool>,
+    lines: Arc<AccessLines>,
     routes: Arc<Routes>,
+    line: RefCell<Vec<u8>>,
+    time: RefCell<Timestamp>,
 }
 
 impl AccessLog {
-    pub(crate) fn new(enabled: Arc<AtomicBool>, routes: Arc<Routes>) -> Self {
-        Self { enabled, routes }
+    /// The log of one worker.
+    pub(crate) fn new(lines: Arc<AccessLines>, routes: Arc<Routes>) -> Self {
+        Self {
+            lines,
+            routes,
+            line: RefCell::default(),
+            time: RefCell::default(),
+        }
     }
 }
 
-/// What the line needs from the request, which is gone by the time it is written. All of it shares
-/// the request's own buffers.
+/// What the line needs from the request, which is gone by the time it is written.
+#[derive(Default)]
 pub(crate) struct Record {
     request_id: RequestId,
-    line: Option<Request>,
-}
-
-struct Request {
+    /// Whether there is to be a line, and so whether the rest is that of this request.
+    wanted: bool,
     method: Method,
-    uri: Uri,
+    path: String,
     client_ip: Option<IpAddr>,
     trace_id: Option<TraceId>,
-    user_agent: Option<HeaderValue>,
+    user_agent: Option<String>,
 }
 
 impl Observe for AccessLog {
     type Record = Record;
 
-    fn begin(&self, req: &ServiceRequest, _: RouteId) -> Record {
-        let wanted = self.enabled.load(Ordering::Relaxed)
-            && log::log_enabled!(target: ACCESS, log::Level::Info);
-        Record {
-            request_id: RequestId::of(req.headers()),
-            line: wanted.then(|| Request {
-                method: req.method().clone(),
-                uri: req.uri().clone(),
-                client_ip: req.peer_addr().map(|addr| addr.ip()),
-                trace_id: TraceId::of(req.headers()),
-                user_agent: req.headers().get(header::USER_AGENT).cloned(),
-            }),
+    fn begin(&self, record: &mut Record, req: &ServiceRequest, _: RouteId) {
+        let headers = req.headers();
+        record.request_id.set(headers);
+        record.wanted = self.lines.wanted();
+        if record.wanted {
+            record.method.clone_from(req.method());
+            record.path.clear();
+            record.path.push_str(req.uri().path());
+            record.client_ip = req.peer_addr().map(|addr| addr.ip());
+            record.trace_id = TraceId::of(headers);
+            match headers.get(header::USER_AGENT) {
+                Some(value) => {
+                    let text = record.user_agent.get_or_insert_default();
+                    text.clear();
+                    text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+                }
+                None => record.user_agent = None,
+            }
         }
     }
 
@@ -74,65 +90,134 @@ impl Observe for AccessLog {
             .insert(X_REQUEST_ID, record.request_id.header_value());
     }
 
-    fn end(&self, record: Record, outcome: &Outcome) {
-        let Some(request) = record.line else {
+    fn end(&self, record: &mut Record, outcome: &Outcome) {
+        if !record.wanted {
             return;
-        };
-        let path = request.uri.path();
-        let user_agent = request
-            .user_agent
-            .as_ref()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let client_ip = request.client_ip.map(|ip| ip.to_string());
-        let client_ip = client_ip.as_deref();
-        let trace_id = request.trace_id.as_ref().map(TraceId::as_str);
-        log::info!(
-            target: ACCESS,
-            method = request.method.as_str(),
-            route = self.routes.name(outcome.route),
-            path = path,
-            status = outcome.status_code(),
-            latency_us = u64::try_from(outcome.elapsed.as_micros()).unwrap_or(u64::MAX),
-            bytes = outcome.bytes,
-            client_ip = client_ip,
-            request_id = record.request_id.as_str(),
-            trace_id = trace_id,
-            user_agent = user_agent.as_deref(),
-            aborted = !outcome.complete;
-            "{}",
-            Line { request: &request, outcome }
-        );
+        }
+        let route = self.routes.name(outcome.route);
+        let mut line = self.line.borrow_mut();
+        let time = &mut *self.time.borrow_mut();
+        self.lines.put(&mut line, |format, line| match format {
+            LogFormat::Text => text(line, time, record, outcome),
+            LogFormat::Json => json(line, time, record, route, outcome),
+        });
+        line.clear();
+        line.shrink_to(KEPT);
+        record.path.shrink_to(KEPT);
+        if let Some(user_agent) = &mut record.user_agent {
+            user_agent.shrink_to(KEPT);
+        }
     }
 }
 
 /// The line for people: `[GET] /health 172.17.0.1 | Status: 200 | Latency: 500µs`.
-struct Line<'a> {
-    request: &'a Request,
-    outcome: &'a Outcome,
+fn text(line: &mut Vec<u8>, time: &mut Timestamp, record: &Record, outcome: &Outcome) {
+    time.push(line, SystemTime::now());
+    line.extend_from_slice(b" INFO  [");
+    line.extend_from_slice(record.method.as_str().as_bytes());
+    line.extend_from_slice(b"] ");
+    if record.path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        line.extend_from_slice(record.path.as_bytes());
+    } else {
+        display(line, &Escaped(&record.path));
+    }
+    line.push(b' ');
+    match record.client_ip {
+        Some(ip) => push_ip(line, ip),
+        None => line.push(b'-'),
+    }
+    line.extend_from_slice(b" | Status: ");
+    push_number(line, outcome.status_code().into());
+    line.extend_from_slice(b" | Latency: ");
+    let micros = micros(outcome);
+    if micros < 1000 {
+        push_number(line, micros);
+        line.extend_from_slice("µs".as_bytes());
+    } else {
+        display(line, &format_args!("{:?}", Duration::from_micros(micros)));
+    }
+    if !outcome.complete {
+        line.extend_from_slice(b" | aborted");
+    }
+    line.push(b'\n');
 }
 
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "[{}] {} ",
-            self.request.method,
-            Escaped(self.request.uri.path())
-        )?;
-        match self.request.client_ip {
-            Some(ip) => write!(f, "{ip}")?,
-            None => f.write_str("-")?,
+/// The line for machines.
+fn json(
+    line: &mut Vec<u8>,
+    time: &mut Timestamp,
+    record: &Record,
+    route: &str,
+    outcome: &Outcome,
+) {
+    line.extend_from_slice(b"{\"ts\":\"");
+    time.push(line, SystemTime::now());
+    line.extend_from_slice(
+        b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":",
+    );
+    push_json(line, record.method.as_str());
+    line.extend_from_slice(b",\"route\":");
+    push_json(line, route);
+    line.extend_from_slice(b",\"path\":");
+    push_json(line, &record.path);
+    line.extend_from_slice(b",\"status\":");
+    push_number(line, outcome.status_code().into());
+    line.extend_from_slice(b",\"latency_us\":");
+    push_number(line, micros(outcome));
+    line.extend_from_slice(b",\"bytes\":");
+    push_number(line, outcome.bytes);
+    line.extend_from_slice(b",\"client_ip\":");
+    match record.client_ip {
+        Some(ip) => {
+            line.push(b'"');
+            push_ip(line, ip);
+            line.push(b'"');
         }
-        let micros = u64::try_from(self.outcome.elapsed.as_micros()).unwrap_or(u64::MAX);
-        let latency = Duration::from_micros(micros);
-        write!(
-            f,
-            " | Status: {} | Latency: {latency:?}",
-            self.outcome.status_code()
-        )?;
-        if !self.outcome.complete {
-            f.write_str(" | aborted")?;
-        }
-        Ok(())
+        None => line.extend_from_slice(b"null"),
     }
+    // Ids have no character that a JSON string would have to escape.
+    line.extend_from_slice(b",\"request_id\":\"");
+    line.extend_from_slice(record.request_id.as_bytes());
+    line.extend_from_slice(b"\",\"trace_id\":");
+    match &record.trace_id {
+        Some(id) => {
+            line.push(b'"');
+            line.extend_from_slice(id.as_bytes());
+            line.push(b'"');
+        }
+        None => line.extend_from_slice(b"null"),
+    }
+    line.extend_from_slice(b",\"user_agent\":");
+    match &record.user_agent {
+        Some(text) => push_json(line, text),
+        None => line.extend_from_slice(b"null"),
+    }
+    line.extend_from_slice(if outcome.complete {
+        b",\"aborted\":false}\n".as_slice()
+    } else {
+        b",\"aborted\":true}\n"
+    });
+}
+
+fn micros(outcome: &Outcome) -> u64 {
+    u64::try_from(outcome.elapsed.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn push_ip(line: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, rest @ ..] = ip.octets();
+            push_number(line, first.into());
+            for octet in rest {
+                line.push(b'.');
+                push_number(line, octet.into());
+            }
+        }
+        IpAddr::V6(ip) => display(line, &ip),
+    }
+}
+
+fn display(line: &mut Vec<u8>, what: &dyn std::fmt::Display) {
+    // A vector takes everything, and what is displayed here does not fail.
+    let _ = write!(line, "{what}");
 }

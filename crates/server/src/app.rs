@@ -1,11 +1,11 @@
 //! The whole request path.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use actix_web::{
     App, Error,
     body::MessageBody,
-    dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{ResponseHead, Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
     http::ConnectionType,
     web,
 };
@@ -14,10 +14,16 @@ use berth_handlers::{
     Context, Endpoint, Health, Info, Limits, Methods, Timeout,
     health::{self, Phase},
 };
-use berth_metrics::{Build, Metrics, Observed, Route, Routes};
+use berth_metrics::{Build, Metrics, Observe, Observed, Outcome, Route, RouteId, Routes};
 use futures_util::future::Either;
 
-use crate::{access_log::AccessLog, faults::Faults, management::Private, readiness::CheckMetrics};
+use crate::{
+    access_log::AccessLog,
+    faults::Faults,
+    logging::{AccessLines, Logging},
+    management::Private,
+    readiness::CheckMetrics,
+};
 
 /// The largest body that the private port takes, in bytes.
 const MAX_PRIVATE_BODY: usize = 64 * 1024;
@@ -30,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) context: web::Data<Context>,
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
-    pub(crate) log_access: Arc<AtomicBool>,
+    access_lines: Arc<AccessLines>,
     endpoints: Arc<[Endpoint]>,
     routes: Arc<Routes>,
 }
@@ -47,7 +53,11 @@ pub(crate) struct Face {
 }
 
 impl Parts {
-    pub(crate) fn new(settings: &Settings, health: Arc<Health>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        health: Arc<Health>,
+        logging: &Logging,
+    ) -> anyhow::Result<Self> {
         let endpoints = endpoints(settings);
         let routes = Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
             pattern: &endpoint.path,
@@ -91,7 +101,7 @@ impl Parts {
                 max_body_bytes: settings.server.max_body_bytes,
                 body_timeout: request_timeout,
             },
-            log_access: Arc::new(settings.log.access.into()),
+            access_lines: logging.access_lines(),
         })
     }
 
@@ -151,11 +161,12 @@ impl Face {
     > {
         let parts = &self.parts;
         let public = self.private.is_none();
-        let health = Arc::clone(&parts.health);
         // What machines and operators ask is no use of the service: logged, but not counted.
         let metrics = public.then(|| parts.metrics.http_observer());
         let faults = parts.faults.clone().filter(|_| public);
-        let access_log = AccessLog::new(Arc::clone(&parts.log_access), Arc::clone(&self.routes));
+        // The private port goes last, so its clients may go on.
+        let draining = public.then(|| Draining(Arc::clone(&parts.health)));
+        let access_log = AccessLog::new(Arc::clone(&parts.access_lines), Arc::clone(&self.routes));
         App::new()
             .app_data(parts.metrics.clone())
             // The endpoint, behind a time limit and a net for panics.
@@ -172,29 +183,33 @@ impl Face {
                 let fault = faults.as_ref().and_then(|faults| faults.draw(&req));
                 match fault {
                     None => Either::Left(next.call(req)),
-                    Some(fault) => Either::Right(fault.inject(req, next)),
-                }
-            })
-            // While draining, a client must not send its next request on this connection. The
-            // private port goes last, so its clients may.
-            .wrap_fn(move |req, next| {
-                let health = Arc::clone(&health);
-                let call = next.call(req);
-                async move {
-                    let mut response = call.await?;
-                    if public && health.phase() == Phase::ShuttingDown {
-                        let head = response.response_mut().head_mut();
-                        head.set_connection_type(ConnectionType::Close);
-                    }
-                    Ok(response)
+                    // In a box, since it is rare: what is not there need not be moved around.
+                    Some(fault) => Either::Right(Box::pin(fault.inject(req, next))),
                 }
             })
             // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(
-                (metrics, access_log),
+                ((metrics, access_log), draining),
                 Arc::clone(&self.routes),
             ))
     }
+}
+
+/// While draining, a client must not send its next request on this connection.
+struct Draining(Arc<Health>);
+
+impl Observe for Draining {
+    type Record = ();
+
+    fn begin(&self, (): &mut (), _: &ServiceRequest, _: RouteId) {}
+
+    fn respond(&self, (): &mut (), head: &mut ResponseHead) {
+        if self.0.phase() == Phase::ShuttingDown {
+            head.set_connection_type(ConnectionType::Close);
+        }
+    }
+
+    fn end(&self, (): &mut (), _: &Outcome) {}
 }
 
 /// Every endpoint that these settings turn on. Metrics are on the private port, where there is one.

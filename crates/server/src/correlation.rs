@@ -8,29 +8,28 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// The id of a request: the client's `X-Request-Id` when it is sane, else one of our own.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestId(HeaderValue);
+/// The id of a request: the client's `X-Request-Id` when it is sane, else one of our own. There is
+/// none before it is set.
+#[derive(Debug, Default)]
+pub(crate) struct RequestId(Vec<u8>);
 
 impl RequestId {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// Becomes the id of the request with these headers.
+    pub(crate) fn set(&mut self, headers: &HeaderMap) {
+        self.0.clear();
         match headers.get(X_REQUEST_ID) {
-            Some(given) if is_sane(given.as_bytes()) => Self(given.clone()),
-            _ => Self::make(),
+            Some(given) if is_sane(given.as_bytes()) => self.0.extend_from_slice(given.as_bytes()),
+            _ => self.0.extend_from_slice(&hex(fastrand::u128(..))),
         }
     }
 
-    fn make() -> Self {
-        let id = hex(fastrand::u128(..));
-        Self(HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none")))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+    /// ASCII of the characters that [`is_sane`] allows.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     pub(crate) fn header_value(&self) -> HeaderValue {
-        self.0.clone()
+        HeaderValue::from_bytes(&self.0).unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 }
 
@@ -53,54 +52,48 @@ fn hex(id: u128) -> [u8; 32] {
 }
 
 /// The trace id of a W3C `traceparent`: 32 lower-case hexadecimal digits, not all zero.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TraceId(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceId([u8; 32]);
 
 impl TraceId {
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT);
-        let value = values.next()?.to_str().ok()?;
+        let value = values.next()?;
         // Two of them contradict each other; the standard says to take neither.
         if values.next().is_some() {
             return None;
         }
-        Self::parse(value)
+        Self::parse(value.as_bytes())
     }
 
-    /// Parses `version "-" trace-id "-" parent-id "-" flags`. A version later than 00 may add
-    /// fields after another dash; version ff is forbidden.
-    fn parse(traceparent: &str) -> Option<Self> {
-        let mut fields = traceparent.splitn(5, '-');
-        let version = fields.next()?;
-        let trace_id = fields.next()?;
-        let parent_id = fields.next()?;
-        let flags = fields.next()?;
-        let more = fields.next();
-        let well_formed = is_hex(version, 2)
-            && is_hex(trace_id, 32)
-            && is_hex(parent_id, 16)
-            && is_hex(flags, 2)
-            && version != "ff"
-            && (version != "00" || more.is_none())
+    /// Parses `version "-" trace-id "-" parent-id "-" flags`, each of a fixed length. A version later
+    /// than 00 may add fields after another dash; version ff is forbidden.
+    fn parse(traceparent: &[u8]) -> Option<Self> {
+        let (known, more) = traceparent.split_at_checked(55)?;
+        let (version, trace_id) = (&known[..2], &known[3..35]);
+        let (parent_id, flags) = (&known[36..52], &known[53..]);
+        let well_formed = [2, 35, 52].iter().all(|dash| known[*dash] == b'-')
+            && [version, trace_id, parent_id, flags].into_iter().all(is_hex)
+            && version != b"ff"
+            && (more.is_empty() || (version != b"00" && more[0] == b'-'))
             && is_not_zero(trace_id)
             && is_not_zero(parent_id);
-        well_formed.then(|| Self(trace_id.to_owned()))
+        well_formed.then_some(Self(trace_id.try_into().ok()?))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-fn is_hex(field: &str, digits: usize) -> bool {
-    field.len() == digits
-        && field
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+fn is_hex(field: &[u8]) -> bool {
+    field
+        .iter()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn is_not_zero(field: &str) -> bool {
-    field.bytes().any(|b| b != b'0')
+fn is_not_zero(field: &[u8]) -> bool {
+    field.iter().any(|byte| *byte != b'0')
 }
 
 #[cfg(test)]
@@ -123,14 +116,13 @@ mod tests {
             (false, format!("00-{trace}-{parent}-1")),
             (false, format!("0-{trace}-{parent}-01")),
             (false, format!("00-{trace}x-{parent}-01")),
+            (false, format!("cc-{trace}-{parent}-01x")),
+            (false, format!("00-{trace}-{parent}-0\u{e9}")),
             (false, String::new()),
         ] {
-            let id = TraceId::parse(&text);
-            assert_eq!(
-                id.as_ref().map(TraceId::as_str),
-                good.then_some(trace),
-                "{text}"
-            );
+            let id = TraceId::parse(text.as_bytes());
+            let expected = good.then_some(trace.as_bytes());
+            assert_eq!(id.as_ref().map(TraceId::as_bytes), expected, "{text}");
         }
     }
 
@@ -139,13 +131,16 @@ mod tests {
         let id = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::from_static(value));
-            RequestId::of(&headers).as_str().to_owned()
+            let mut id = RequestId(b"of an earlier request".to_vec());
+            id.set(&headers);
+            assert_eq!(id.header_value().as_bytes(), id.as_bytes());
+            String::from_utf8(id.0).unwrap()
         };
         assert_eq!(id("a-1_b.c:2"), "a-1_b.c:2");
         for insane in ["", "with space", "quote\"", "tab\t"] {
             let made = id(insane);
             assert_eq!(made.len(), 32, "{insane:?} became {made:?}");
-            assert!(is_hex(&made, 32));
+            assert!(is_hex(made.as_bytes()));
         }
         assert_ne!(id(""), id(""));
     }

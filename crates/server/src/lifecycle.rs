@@ -111,7 +111,7 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
     let settings = &start.loaded.settings;
     let checks = Checks::start(&settings.readiness.checks)?;
     let health = Arc::new(Health::new(checks.watched()));
-    let parts = Parts::new(settings, health)?;
+    let parts = Parts::new(settings, health, logging)?;
     logging.register(&parts.metrics)?;
     let metrics = parts.metrics.clone();
     logging::log_panics(move || metrics.panicked());
@@ -335,7 +335,7 @@ impl Stop {
             .get()
             .map_or(0, |before| metrics.aborted() - before);
         // One whose worker is stuck is not even dropped.
-        dropped + u64::try_from(metrics.in_flight()).unwrap_or(0)
+        dropped + metrics.in_flight()
     }
 }
 

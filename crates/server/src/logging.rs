@@ -1,5 +1,6 @@
 //! Logging: `env_logger` with our two formats, written by a thread of its own.
 
+mod access;
 mod format;
 mod sink;
 
@@ -14,11 +15,9 @@ use berth_config::{Log, LogFormat};
 use berth_metrics::{Metrics, prometheus::IntCounter};
 use env_logger::{Logger, Target, WriteStyle};
 
+pub(crate) use access::{AccessLines, Timestamp, push_json, push_number};
 pub(crate) use format::Escaped;
 use sink::Sink;
-
-/// The target of access lines, so that a filter can name them: `info,access=off`.
-pub(crate) const ACCESS: &str = "access";
 
 /// The running log.
 #[derive(Clone)]
@@ -26,6 +25,7 @@ pub(crate) struct Logging {
     sink: Arc<Sink>,
     lost: IntCounter,
     logger: Arc<ArcSwap<Logger>>,
+    access: Arc<AccessLines>,
     control: Arc<Mutex<Control>>,
 }
 
@@ -79,6 +79,8 @@ impl Logging {
         let sink = Arc::new(Sink::start(std::io::stderr(), lost.clone())?);
         let first = logger(&sink, &settings.filter, settings.format);
         log::set_max_level(first.filter());
+        let access = Arc::new(AccessLines::new(sink.writer()));
+        access.change(settings, &settings.filter, &first);
         let logger = Arc::new(ArcSwap::from_pointee(first));
         log::set_boxed_logger(Box::new(Switch(Arc::clone(&logger))))
             .context("a logger is already running")?;
@@ -86,6 +88,7 @@ impl Logging {
             sink,
             lost,
             logger,
+            access,
             control: Arc::new(Mutex::new(Control {
                 settings: settings.clone(),
                 instead: None,
@@ -155,6 +158,7 @@ impl Logging {
             .map_or(&control.settings.filter, |instead| &instead.filter);
         let next = logger(&self.sink, filter, control.settings.format);
         let level = next.filter();
+        self.access.change(&control.settings, filter, &next);
         self.logger.store(Arc::new(next));
         log::set_max_level(level);
     }
@@ -162,6 +166,11 @@ impl Logging {
     fn control(&self) -> MutexGuard<'_, Control> {
         // It is whole between any two statements, so a panic elsewhere cannot spoil it.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way into the log for the lines of requests.
+    pub(crate) fn access_lines(&self) -> Arc<AccessLines> {
+        Arc::clone(&self.access)
     }
 
     /// Exposes the count of lost lines.

@@ -8,7 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -173,9 +173,6 @@ impl Reloader {
         self.parts
             .metrics
             .set_shutdown_timeout(settings.shutdown.timeout);
-        self.parts
-            .log_access
-            .store(settings.log.access, Ordering::Relaxed);
         if settings.log != before.loaded.settings.log {
             self.logging.change(&settings.log);
         }

@@ -14,20 +14,14 @@ use log::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::ACCESS;
-
-/// `2026-01-02T03:04:05.678901Z INFO  berth::lifecycle: listening`; access lines without target.
+/// `2026-01-02T03:04:05.678901Z INFO  berth::lifecycle: listening`.
 pub(super) fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let time = format_rfc3339_micros(SystemTime::now());
-    write!(out, "{time} {:<5} ", record.level())?;
-    if record.target() != ACCESS {
-        write!(out, "{}: ", record.target())?;
-    }
+    write!(out, "{time} {:<5} {}: ", record.level(), record.target())?;
     writeln!(out, "{}", EscapedArgs(record.args()))
 }
 
-/// One JSON object a line: `ts`, `level`, `target`, `msg`, then the record's own fields. Written
-/// as it goes, since an access line is on the path of every request.
+/// One JSON object a line: `ts`, `level`, `target`, `msg`, then the record's own fields.
 pub(super) fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::new(&mut *out);
     let mut line = serializer.serialize_map(None)?;
@@ -35,12 +29,7 @@ pub(super) fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     line.serialize_entry("ts", &Text(time))?;
     line.serialize_entry("level", record.level().as_str())?;
     line.serialize_entry("target", record.target())?;
-    if record.target() == ACCESS {
-        // It says everything in its fields.
-        line.serialize_entry("msg", "request")?;
-    } else {
-        line.serialize_entry("msg", &Text(record.args()))?;
-    }
+    line.serialize_entry("msg", &Text(record.args()))?;
     record
         .key_values()
         .visit(&mut Fields(&mut line))

@@ -94,20 +94,27 @@ impl Sink {
 /// Puts lines into the buffer, or drops them.
 pub(crate) struct LineWriter(Arc<Shared>);
 
+impl LineWriter {
+    pub(super) fn put(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        let before = state.pending.len();
+        if before + line.len() > CAPACITY {
+            drop(state);
+            self.0.lost.inc();
+            return;
+        }
+        state.pending.extend_from_slice(line);
+        let after = state.pending.len();
+        drop(state);
+        if before == 0 || (before < ENOUGH && after >= ENOUGH) {
+            self.0.filled.notify_one();
+        }
+    }
+}
+
 impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut state = self.0.lock();
-        if state.pending.len() + line.len() > CAPACITY {
-            self.0.lost.inc();
-        } else {
-            let before = state.pending.len();
-            state.pending.extend_from_slice(line);
-            let after = state.pending.len();
-            drop(state);
-            if before == 0 || (before < ENOUGH && after >= ENOUGH) {
-                self.0.filled.notify_one();
-            }
-        }
+        self.put(line);
         Ok(line.len())
     }
 
