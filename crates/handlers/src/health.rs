@@ -16,6 +16,7 @@ use crate::{
     Context, Endpoint, Methods, Problem, Query,
     duration::compact,
     readiness::{Known, Status, Watched},
+    timestamp,
 };
 
 /// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
@@ -167,14 +168,14 @@ impl<'a> Full<'a> {
             name: &dependency.terms().name,
             status: known.status.name(),
             required: dependency.terms().required,
-            since: timestamp(known),
+            since: since(known),
             age: known.last.map(|(age, _)| compact(whole_millis(age))),
         }
     }
 }
 
-fn timestamp(known: &Known) -> String {
-    humantime::format_rfc3339_millis(known.since).to_string()
+fn since(known: &Known) -> String {
+    timestamp::millis(known.since)
 }
 
 fn whole_millis(duration: Duration) -> Duration {
@@ -234,7 +235,7 @@ async fn readiness(
                 .filter(|_| phase == Phase::Ready)
                 .map(|(dependency, known)| Brief {
                     name: &dependency.terms().name,
-                    since: timestamp(known),
+                    since: since(known),
                 })
                 .collect(),
             checks: verbose.then(|| {

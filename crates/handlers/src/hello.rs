@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use crate::{Context, Endpoint, Methods, Problem, Query};
+use crate::{Context, Endpoint, Methods, Problem, Query, timestamp};
 
 /// `GET /api/v1/hello?name=`
 pub const ENDPOINT: Endpoint = Endpoint::new(
@@ -41,7 +41,7 @@ pub async fn hello(req: HttpRequest, context: web::Data<Context>) -> Result<Http
         .insert_header(crate::NO_STORE)
         .json(Greeting {
             message: format!("Hello, {name}!"),
-            timestamp: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            timestamp: timestamp::millis(SystemTime::now()),
             pod: &context.info.hostname,
         }))
 }

@@ -20,6 +20,7 @@ mod problem;
 mod query;
 pub mod readiness;
 mod timeout;
+pub mod timestamp;
 
 use std::sync::Arc;
 
@@ -35,7 +36,10 @@ pub use readiness::Dependency;
 pub use timeout::Timeout;
 
 /// Answers that are true only now must not be kept by a cache on the way.
-pub const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
+    header::CACHE_CONTROL,
+    header::HeaderValue::from_static("no-store"),
+);
 
 /// What the handlers need from the server, shared by all workers.
 #[derive(Debug)]
@@ -50,16 +54,17 @@ pub struct Context {
     pub max_body_bytes: usize,
 }
 
-/// Every endpoint of the contract, in its order; with `debug`, the debug routes too.
+/// Every endpoint of the contract; with `debug`, the debug routes too.
 #[must_use]
 pub fn endpoints(debug: bool) -> Vec<Endpoint> {
     let mut endpoints = vec![
-        health::LIVENESS,
-        health::READINESS,
+        // The router tries them in this order: first what users ask for.
         hello::ENDPOINT,
         info::ENDPOINT,
+        health::LIVENESS,
+        health::READINESS,
         openapi::ENDPOINT,
-        // The router goes through them in this order, and a pattern costs it more than a plain path.
+        // A pattern costs the router more than a plain path.
         health::DEPENDENCY,
     ];
     if debug {

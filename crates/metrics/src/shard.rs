@@ -95,10 +95,7 @@ impl Series {
 
     /// The count of those with this status, to keep: looking it up takes a lock.
     pub(crate) fn status(&self, status: u16) -> Arc<Count> {
-        let mut statuses = self
-            .statuses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = statuses.iter().find(|(known, _)| *known == status) {
             return Arc::clone(count);
         }

@@ -18,11 +18,12 @@ use actix_web::{
     http::{Method, header},
 };
 use berth_config::LogFormat;
+use berth_handlers::timestamp;
 use berth_metrics::{Observe, Outcome, RouteId, Routes};
 
 use crate::{
     correlation::{RequestId, TraceId, X_REQUEST_ID},
-    logging::{AccessLines, Escaped, Timestamp, push_json, push_number},
+    logging::{AccessLines, Escaped, push_json, push_number},
 };
 
 /// What a worker keeps of each of its buffers for the next request, in bytes.
@@ -33,7 +34,6 @@ pub(crate) struct AccessLog {
     lines: Arc<AccessLines>,
     routes: Arc<Routes>,
     line: RefCell<Vec<u8>>,
-    time: RefCell<Timestamp>,
 }
 
 impl AccessLog {
@@ -43,7 +43,6 @@ impl AccessLog {
             lines,
             routes,
             line: RefCell::default(),
-            time: RefCell::default(),
         }
     }
 }
@@ -96,10 +95,9 @@ impl Observe for AccessLog {
         }
         let route = self.routes.name(outcome.route);
         let mut line = self.line.borrow_mut();
-        let time = &mut *self.time.borrow_mut();
         self.lines.put(&mut line, |format, line| match format {
-            LogFormat::Text => text(line, time, record, outcome),
-            LogFormat::Json => json(line, time, record, route, outcome),
+            LogFormat::Text => text(line, record, outcome),
+            LogFormat::Json => json(line, record, route, outcome),
         });
         line.clear();
         line.shrink_to(KEPT);
@@ -111,8 +109,8 @@ impl Observe for AccessLog {
 }
 
 /// The line for people: `[GET] /health 172.17.0.1 | Status: 200 | Latency: 500µs`.
-fn text(line: &mut Vec<u8>, time: &mut Timestamp, record: &Record, outcome: &Outcome) {
-    time.push(line, SystemTime::now());
+fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
+    timestamp::push_micros(line, SystemTime::now());
     line.extend_from_slice(b" INFO  [");
     line.extend_from_slice(record.method.as_str().as_bytes());
     line.extend_from_slice(b"] ");
@@ -143,20 +141,15 @@ fn text(line: &mut Vec<u8>, time: &mut Timestamp, record: &Record, outcome: &Out
 }
 
 /// The line for machines.
-fn json(
-    line: &mut Vec<u8>,
-    time: &mut Timestamp,
-    record: &Record,
-    route: &str,
-    outcome: &Outcome,
-) {
+fn json(line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
-    time.push(line, SystemTime::now());
+    timestamp::push_micros(line, SystemTime::now());
     line.extend_from_slice(
-        b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":",
+        b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"",
     );
-    push_json(line, record.method.as_str());
-    line.extend_from_slice(b",\"route\":");
+    line.extend_from_slice(record.method.as_str().as_bytes());
+    // A method and an id have no character that a JSON string would have to escape.
+    line.extend_from_slice(b"\",\"route\":");
     push_json(line, route);
     line.extend_from_slice(b",\"path\":");
     push_json(line, &record.path);
@@ -175,7 +168,6 @@ fn json(
         }
         None => line.extend_from_slice(b"null"),
     }
-    // Ids have no character that a JSON string would have to escape.
     line.extend_from_slice(b",\"request_id\":\"");
     line.extend_from_slice(record.request_id.as_bytes());
     line.extend_from_slice(b"\",\"trace_id\":");

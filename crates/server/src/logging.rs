@@ -15,7 +15,7 @@ use berth_config::{Log, LogFormat};
 use berth_metrics::{Metrics, prometheus::IntCounter};
 use env_logger::{Logger, Target, WriteStyle};
 
-pub(crate) use access::{AccessLines, Timestamp, push_json, push_number};
+pub(crate) use access::{AccessLines, push_json, push_number};
 pub(crate) use format::Escaped;
 use sink::Sink;
 

@@ -24,8 +24,12 @@ const LINGER: Duration = Duration::from_millis(5);
 /// With so much to write, in bytes, nothing waits any longer.
 const ENOUGH: usize = CAPACITY / 4;
 
-/// What an idle buffer keeps of its memory, in bytes.
+/// What an idle buffer keeps of its memory, in bytes. A busy one keeps all: to give it back after each
+/// batch and have it again for the next costs a page fault for every few lines.
 const KEPT: usize = 64 * 1024;
+
+/// After so long without a line a buffer counts as idle.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// How long to wait when the output says "try again".
 const RETRY_AFTER: Duration = Duration::from_millis(10);
@@ -130,10 +134,19 @@ fn write_out(shared: &Shared, mut output: impl Write) {
         while state.pending.is_empty() {
             state.writing = false;
             shared.drained.notify_all();
-            state = shared
+            let waited = shared
                 .filled
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+                .wait_timeout_while(state, IDLE, |state| state.pending.is_empty());
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if state.pending.is_empty() {
+                batch.shrink_to(KEPT);
+                state.pending.shrink_to(KEPT);
+                // With nothing to give back there is nothing to wake up for.
+                state = shared
+                    .filled
+                    .wait_while(state, |state| state.pending.is_empty())
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
         }
         let waited = shared.filled.wait_timeout_while(state, LINGER, |state| {
             !state.flushing && state.pending.len() < ENOUGH
@@ -145,7 +158,6 @@ fn write_out(shared: &Shared, mut output: impl Write) {
 
         shared.lost.inc_by(write_batch(&mut output, &batch));
         batch.clear();
-        batch.shrink_to(KEPT);
     }
 }
 
