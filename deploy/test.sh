@@ -12,22 +12,9 @@ export WORK PYTHONDONTWRITEBYTECODE=1
 
 say() { printf '\n== deploy: %s\n' "$*"; }
 
-debian() { # debian COMMAND PACKAGE
-    command -v "$1" >/dev/null && return
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    if ! command -v apt-get >/dev/null; then
-        echo "deploy/test.sh: $1 is missing, and there is no apt-get to install it with" >&2
-        exit 1
-    fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$2" >/dev/null
-}
-
 python_tools() {
     if ! python3 -m venv --help >/dev/null 2>&1 || ! python3 -c 'import ensurepip' 2>/dev/null; then
-        debian python3-venv-is-missing python3-venv
+        .ci/need python3-venv-is-missing python3-venv
     fi
     [ -x "$WORK/venv/bin/pip" ] || python3 -m venv "$WORK/venv"
     "$WORK/venv/bin/pip" install --quiet --disable-pip-version-check -r deploy/tests/requirements.txt
@@ -62,15 +49,15 @@ lint() {
 manifests() { python3 deploy/tests/manifests.py; }
 
 observability() {
-    debian prometheus prometheus
+    .ci/need prometheus prometheus
     python3 deploy/tests/observability.py
 }
 
 recipes() { python3 deploy/tests/recipes.py; }
 
 rollout() {
-    debian haproxy haproxy
-    debian wrk wrk
+    .ci/need haproxy haproxy
+    .ci/need wrk wrk
     python3 deploy/tests/rollout.py
 }
 
