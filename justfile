@@ -59,12 +59,14 @@ build-bench: build-static
     docker/static.sh cargo build --release --locked -p berth-bench
     cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/berth-bench" target/berth-bench
 
-# Compare with raw actix-web and with the ready-made middleware (Debian: apt-get install wrk).
+# Compare with raw actix-web and with the ready-made middleware; `--readme` takes the figures over.
 bench *args: build-bench
+    .ci/need wrk wrk
     crates/bench/bench.py target/berth target/berth-bench {{ args }}
 
-# Count the instructions of a request and compare with the last count (Debian: apt-get install valgrind).
+# Count the instructions of a request and compare with the last count.
 bench-instructions *args: build-bench
+    .ci/need valgrind valgrind
     crates/bench/instructions.py target/berth target/berth-bench {{ args }}
 
 # Run the image on port 8080, with as few rights as it needs.

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What Berth costs, against the same handler without it and with the ready-made middleware.
 
-    crates/bench/bench.py BERTH BENCH [--rounds N] [--seconds N]
+    crates/bench/bench.py BERTH BENCH [--rounds N] [--seconds N] [--readme]
 
 BERTH and BENCH are the two release binaries. Needs wrk, and Linux. Each round starts every server in
 turn, in another order than the last, so that what the machine does meanwhile meets all of them. The
 load generator shares the machine, so what counts is the server's own CPU time, from /proc. Writes
-target/bench/bench.md and target/bench/bench.svg.
+target/bench/bench.md and target/bench/bench.svg; with --readme, the tables of the README and its plot,
+crates/bench/bench.svg, as well.
 """
 
 import argparse
@@ -22,6 +23,8 @@ import sys
 import time
 
 OUT = pathlib.Path("target/bench")
+README = pathlib.Path("README.md")
+PLOT = pathlib.Path("crates/bench/bench.svg")
 TARGET = "/api/v1/hello?name=Ada"
 CONNECTIONS = 32
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -37,11 +40,23 @@ end
 """
 
 
+# All that can be on: a file that is watched, a check, the private port, the routes for debugging with
+# the faults that come with them.
+EVERYTHING = """
+log.format = "json"
+management.port = 0
+debug.routes = true
+[[readiness.checks]]
+name = "itself"
+url = "tcp://127.0.0.1:{port}"
+"""
+
+
 class Kind:
     """One of the servers that are compared."""
 
-    def __init__(self, name, command, **settings):
-        self.name, self.command, self.settings = name, command, settings
+    def __init__(self, name, command, everything=False, **settings):
+        self.name, self.command, self.everything, self.settings = name, command, everything, settings
         self.rounds = []
 
 
@@ -54,6 +69,9 @@ class Server:
             self.port = probe.getsockname()[1]
         env = {"PATH": os.environ["PATH"], "PORT": str(self.port), "BERTH__SERVER__WORKERS": "1",
                "BERTH__SERVER__HOST": "127.0.0.1", "HOSTNAME": "bench", **kind.settings}
+        if kind.everything:
+            (OUT / "settings.toml").write_text(EVERYTHING.format(port=self.port))
+            env["BERTH_CONFIG"] = str(OUT / "settings.toml")
         start = time.perf_counter()
         self.process = subprocess.Popen(kind.command, env=env, stderr=subprocess.PIPE)
         self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
@@ -104,13 +122,23 @@ class Server:
                 "p50": p50, "p99": p99, "p999": p999}
 
 
-def memory_with_connections(server: Server, count: int) -> float:
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            client.sendall(f"GET {TARGET} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
-            client.recv(4096)
-        return server.memory()
+def memory(kind: Kind) -> list[float]:
+    """MB at rest, with 1,000 connections, and after a million requests: each of a process of its own."""
+    with Server(kind) as server:
+        time.sleep(1)
+        figures = [server.memory()]
+        with contextlib.ExitStack() as stack:
+            for _ in range(1000):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                client.sendall(f"GET {TARGET} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
+                client.recv(4096)
+            figures.append(server.memory())
+    with Server(kind) as server:
+        sent = 0
+        while sent < 1_000_000:
+            sent += server.load(10)["requests"]
+        figures.append(server.memory())
+    return figures
 
 
 def scrape(berth: str) -> tuple[int, float, int]:
@@ -180,6 +208,7 @@ def main() -> None:
     parser.add_argument("bench")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--readme", action="store_true", help="take the figures over into the README")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     off = {"BERTH__LOG__ACCESS": "false"}
@@ -189,16 +218,14 @@ def main() -> None:
         Kind("Berth, metrics", [given.berth], **off),
         Kind("Berth, metrics + text log", [given.berth], BERTH__LOG__FORMAT="text"),
         Kind("Berth, metrics + JSON log", [given.berth], BERTH__LOG__FORMAT="json"),
+        Kind("Berth, all on", [given.berth], everything=True),
     ]
     for number in range(given.rounds):
         order = kinds[number % len(kinds):] + kinds[:number % len(kinds)]
         for kind in order if number % 2 == 0 else reversed(order):
             with Server(kind) as server:
-                time.sleep(0.3)
-                idle = server.memory()
                 server.load(1)
-                kind.rounds.append(server.load(given.seconds)
-                                   | {"idle": idle, "first": server.first_answer * 1000})
+                kind.rounds.append(server.load(given.seconds) | {"first": server.first_answer * 1000})
         print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
 
     raw = kinds[0].rounds
@@ -208,31 +235,27 @@ def main() -> None:
         cell(ratios[kind.name]),
         cell([one["rps"] / base["rps"] for one, base in zip(kind.rounds, raw)]),
         *(cell([one[p] / base[p] for one, base in zip(kind.rounds, raw)]) for p in ("p50", "p99", "p999")),
-        cell([one["first"] for one in kind.rounds], 1),
-        cell([one["idle"] for one in kind.rounds], 1),
     ] for kind in kinds]
-    text = (f"{given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, one worker; the median of the "
-            "rounds, and their spread. The first five columns are multiples of raw actix-web in the same round.\n\n")
-    text += table(["", "CPU a request", "requests a second", "p50", "p99", "p99.9", "first 200, ms", "idle, MB"], rows)
+    speed = table(["", "CPU a request", "requests a second", "p50", "p99", "p99.9"], rows)
     base = statistics.median(one["cpu"] for one in raw)
     rate = statistics.median(one["rps"] for one in raw)
-    text += f"\nraw actix-web: {base:.1f} µs of CPU a request, {rate:.0f} requests a second.\n\n"
-
-    rows = []
-    for kind in (kinds[0], kinds[1], kinds[4]):
-        with Server(kind) as server:
-            with_connections = memory_with_connections(server, 1000)
-            sent = 0
-            while sent < 1_000_000:
-                sent += server.load(10)["requests"]
-            rows.append([kind.name, f"{with_connections:.1f}", f"{server.memory():.1f}"])
-    text += table(["resident memory, MB", "1,000 connections", "after a million requests"], rows)
-    series, micros, size = scrape(given.berth)
-    text += (f"\n`/metrics` with {series} series: {micros:.0f} µs of CPU, {size} bytes. "
-             f"Static binary: {os.path.getsize(given.berth) / 1e6:.2f} MB.\n")
+    rows = [[kind.name, cell([one["first"] for one in kind.rounds], 1), *(f"{mb:.1f}" for mb in memory(kind))]
+            for kind in kinds]
+    size = table(["", "first 200, ms", "at rest, MB", "1,000 connections, MB", "after a million requests, MB"], rows)
+    series, micros, length = scrape(given.berth)
+    text = (f"{given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, one worker, wrk on the same "
+            f"machine of {os.cpu_count()} cores. Medians as multiples of raw actix-web in the same round, with their "
+            f"spread; raw took {base:.1f} µs of CPU a request and answered {rate:,.0f} a second.\n\n{speed}\n{size}\n"
+            f"A scrape of {series:,} series takes {micros / 1000:.1f} ms of CPU and has {length / 1000:.0f} kB. "
+            f"The static binary has {os.path.getsize(given.berth) / 1e6:.2f} MB.\n")
     (OUT / "bench.md").write_text(text)
     (OUT / "bench.svg").write_text(plot(kinds, ratios))
     print(text)
+    if given.readme:
+        before, rest = README.read_text().split("<!-- bench -->\n")
+        after = rest.split("<!-- /bench -->\n")[1]
+        README.write_text(f"{before}<!-- bench -->\n{text}<!-- /bench -->\n{after}")
+        PLOT.write_text(plot(kinds, ratios))
 
 
 if __name__ == "__main__":
