@@ -196,7 +196,8 @@ def plot(kinds: list[Kind], ratios: dict[str, list[float]]) -> str:
         parts.append(f'<rect x="{left}" y="{y}" width="{x(median) - left:.1f}" height="28" fill="{colour}"/>')
         for value in ratios[kind.name]:
             parts.append(f'<circle cx="{x(value):.1f}" cy="{y + 14}" r="3" fill="#2e3436" fill-opacity="0.6"/>')
-        parts.append(f'<text x="{left + 8}" y="{y + 19}" fill="white">{median:.2f}</text>')
+        ink = "white" if kind.name.startswith("Berth") else "black"
+        parts.append(f'<text x="{left + 8}" y="{y + 19}" fill="{ink}">{median:.2f}</text>')
     parts.append(f'<line x1="{x(1):.1f}" y1="36" x2="{x(1):.1f}" y2="{height - 16}" stroke="#cc0000" '
                  'stroke-dasharray="4 3"/>')
     return "\n".join([*parts, "</svg>", ""])
