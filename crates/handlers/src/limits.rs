@@ -1,17 +1,17 @@
 //! What a request may cost before a handler sees it.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::{Future, Ready, ready},
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use actix_web::{
     Error, HttpMessage,
-    body::BoxBody,
+    body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::PayloadError,
     http::header,
@@ -19,6 +19,7 @@ use actix_web::{
     web::Bytes,
 };
 use futures_util::{Stream, future::Either};
+use pin_project_lite::pin_project;
 
 use crate::{Problem, Timeout};
 
@@ -31,6 +32,8 @@ pub(crate) const MAX_TARGET_BYTES: usize = 8192;
 /// - a body larger than `max_body_bytes` is a 413, at once where `Content-Length` admits it, else
 ///   when the byte too many arrives,
 /// - a body that is not there after `body_timeout` is a 408.
+///
+/// What is left of a body when its request has been answered is not read: the connection closes.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The largest request body, in bytes.
@@ -72,29 +75,90 @@ where
 {
     type Response = ServiceResponse<BoxBody>;
     type Error = Error;
-    type Future = Either<S::Future, Refusal>;
+    type Future = Either<S::Future, Either<Pin<Box<Held<S::Future>>>, Refusal>>;
 
     forward_ready!(service);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
         match self.limits.admit(&mut req) {
-            Ok(()) => Either::Left(self.service.call(req)),
+            Ok(None) => Either::Left(self.service.call(req)),
+            Ok(Some(body)) => Either::Right(Either::Left(Box::pin(Held {
+                call: self.service.call(req),
+                body: Some(body),
+            }))),
             Err(problem) => {
                 let refusal = ready(Ok(req.into_response(problem.to_response())));
-                Either::Right(Box::new(refusal))
+                Either::Right(Either::Right(Box::new(refusal)))
             }
         }
     }
 }
 
+/// A request's body, shared between whoever reads it and its answer.
+type Shared = Rc<RefCell<Payload>>;
+
+pin_project! {
+    /// The call of a request with a chunked body, which lives as long as the answer.
+    ///
+    /// Where a body without a length is dropped unread, actix reads on until its end, so that the
+    /// connection can be used again, however far away that end is. A body that is still there when
+    /// the answer is sent makes actix close the connection, as it does where the length is known.
+    pub struct Held<F> {
+        #[pin]
+        call: F,
+        body: Option<Shared>,
+    }
+}
+
+impl<F> Future for Held<F>
+where
+    F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.call.poll(cx));
+        let held = this.body.take();
+        Poll::Ready(result.map(|response| {
+            response.map_body(|_, body| BoxBody::new(Answer { body, _held: held }))
+        }))
+    }
+}
+
+pin_project! {
+    /// The body of an answer, with that of its request.
+    struct Answer {
+        #[pin]
+        body: BoxBody,
+        _held: Option<Shared>,
+    }
+}
+
+impl MessageBody for Answer {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.project().body.poll_next(cx)
+    }
+}
+
 impl Limits {
-    fn admit(&self, req: &mut ServiceRequest) -> Result<(), Problem> {
+    /// Gives the request's body where it must live as long as the answer.
+    fn admit(&self, req: &mut ServiceRequest) -> Result<Option<Shared>, Problem> {
         let target = req.uri().path_and_query().map_or(0, |t| t.as_str().len());
         if target > MAX_TARGET_BYTES {
             return Err(Problem::uri_too_long(MAX_TARGET_BYTES));
         }
         if matches!(req.parts().1, Payload::None) {
-            return Ok(());
+            return Ok(None);
         }
         let payload = req.take_payload();
         let announced = req
@@ -107,6 +171,8 @@ impl Limits {
             return Err(Problem::body_too_large(self.max_body_bytes));
         }
         let progress = BodyProgress::default();
+        let payload = Rc::new(RefCell::new(payload));
+        let held = announced.is_none().then(|| Rc::clone(&payload));
         req.set_payload(Payload::Stream {
             payload: Box::pin(LimitedBody {
                 inner: payload,
@@ -118,7 +184,7 @@ impl Limits {
             }),
         });
         req.extensions_mut().insert(progress);
-        Ok(())
+        Ok(held)
     }
 }
 
@@ -146,7 +212,7 @@ impl BodyProgress {
 }
 
 struct LimitedBody {
-    inner: Payload,
+    inner: Shared,
     limit: usize,
     remaining: usize,
     deadline: Instant,
@@ -159,7 +225,7 @@ impl Stream for LimitedBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        match Pin::new(&mut this.inner).poll_next(cx) {
+        match Pin::new(&mut *this.inner.borrow_mut()).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 if let Some(remaining) = this.remaining.checked_sub(chunk.len()) {
                     this.remaining = remaining;

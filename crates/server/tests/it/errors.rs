@@ -162,6 +162,25 @@ fn a_client_that_trickles_its_body_is_a_408() {
 }
 
 #[test]
+fn a_chunked_body_that_nobody_reads_is_not_waited_for() {
+    let server = Berth::start(&[]);
+    for (method, target, status) in [
+        ("GET", "/health", 200),
+        ("POST", "/health", 405),
+        ("POST", "/nowhere", 404),
+    ] {
+        let mut client = server.client();
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+        ));
+        let response = client.read();
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("connection"), Some("close"));
+        assert!(client.is_closed(), "{method} {target}");
+    }
+}
+
+#[test]
 fn a_handler_over_its_time_is_a_503() {
     let server = Berth::debug(&[("BERTH__SERVER__REQUEST_TIMEOUT", "200ms")]);
     let mut client = server.client();
