@@ -37,6 +37,7 @@ use tokio::sync::Notify;
 
 use crate::{
     app::{Face, Parts, exposition},
+    descriptors::{self, Connections},
     listen,
     logging::{self, Logging},
     management::{self, Management},
@@ -133,9 +134,11 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
         time_is_up: Notify::new(),
         aborted_in_time: OnceLock::new(),
     });
+    let connections = connections(settings);
     let mut server = pin!(public(
         settings,
         &parts,
+        connections,
         Arc::clone(&stop).on_signal(signals)
     )?);
     let management = match settings.management.port {
@@ -143,7 +146,7 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
         Some(port) => {
             let exposition = exposition(settings);
             let face = management::face(&parts, exposition, Arc::clone(in_force), logging.clone());
-            Some(private(settings, face, port)?)
+            Some(private(settings, face, port, connections)?)
         }
     };
 
@@ -173,21 +176,40 @@ struct Port {
     max_connections: usize,
 }
 
+fn workers(settings: &Settings) -> usize {
+    match settings.server.workers {
+        Workers::Fixed(workers) => workers.get(),
+        Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
+    }
+}
+
+/// How many connections each port takes: as many as the settings say, or as there are descriptors.
+fn connections(settings: &Settings) -> Connections {
+    let wanted = Connections {
+        public: settings.server.max_connections,
+        private: match settings.management.port {
+            None => 0,
+            Some(_) => MAX_MANAGEMENT_CONNECTIONS,
+        },
+    };
+    let limit = descriptors::raise_limit();
+    let checks = settings.readiness.checks.len();
+    wanted.within(limit, workers(settings), checks)
+}
+
 /// Binds the public port.
 fn public(
     settings: &Settings,
     parts: &Parts,
+    connections: Connections,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Server> {
     let config = &settings.server;
     let port = Port {
         number: config.port,
         key: listen::PUBLIC,
-        workers: match config.workers {
-            Workers::Fixed(workers) => workers.get(),
-            Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
-        },
-        max_connections: config.max_connections,
+        workers: workers(settings),
+        max_connections: connections.public,
     };
     let (server, addresses) = bind(settings, parts.public(), &port, Some(Box::pin(stop)))?;
     for address in addresses {
@@ -196,6 +218,14 @@ fn public(
             settings.app.name,
             settings.app.version,
             port.workers
+        );
+    }
+    if connections.public < config.max_connections {
+        log::info!(
+            "at most {} connections, not server.max_connections = {}: the limit of descriptors \
+             allows no more (ulimit -Hn)",
+            connections.public,
+            config.max_connections
         );
     }
     if settings.debug.routes {
@@ -207,13 +237,18 @@ fn public(
 }
 
 /// Starts the private port.
-fn private(settings: &Settings, face: Face, number: u16) -> anyhow::Result<Management> {
+fn private(
+    settings: &Settings,
+    face: Face,
+    number: u16,
+    connections: Connections,
+) -> anyhow::Result<Management> {
     let settings = settings.clone();
     let port = Port {
         number,
         key: listen::MANAGEMENT,
         workers: 1,
-        max_connections: MAX_MANAGEMENT_CONNECTIONS,
+        max_connections: connections.private,
     };
     Management::start(move || {
         let (server, addresses) = bind(&settings, face, &port, None)?;

@@ -4,6 +4,7 @@ mod access_log;
 mod app;
 mod cli;
 mod correlation;
+mod descriptors;
 mod faults;
 mod healthcheck;
 mod lifecycle;

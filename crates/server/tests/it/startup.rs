@@ -1,14 +1,15 @@
 //! Starts that fail, and what they say.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt as _,
     process::Command,
 };
 
 use super::{
     cli::free_port,
-    process::{Berth, berth},
+    client::Client,
+    process::{Berth, berth, program},
 };
 
 /// Runs to the end; returns the exit code and all that was said, which must not be a panic.
@@ -204,4 +205,31 @@ fn the_worker_count_is_logged() {
         .next()
         .unwrap();
     assert!((1..=8).contains(&count.parse::<u32>().unwrap()), "{line}");
+}
+
+#[test]
+fn connections_leave_descriptors_for_the_rest() {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -n 100 && exec "$0""#])
+        .arg(program())
+        .env_clear()
+        .env("PORT", "0")
+        .env("BERTH__SERVER__HOST", "127.0.0.1")
+        .env("BERTH__SERVER__WORKERS", "2")
+        .env("BERTH__MANAGEMENT__PORT", "0");
+    let mut server = Berth::spawn(command);
+    server.wait_for_log("at most 53 connections, not server.max_connections = 25000");
+    let line = server.wait_for_log("management port on http://");
+    let private: SocketAddr = line.rsplit("http://").next().unwrap().parse().unwrap();
+
+    let crowd: Vec<_> = (0..120).map(|_| server.client()).collect();
+    for _ in 0..20 {
+        assert_eq!(Client::connect(private).get("/health").status, 200);
+    }
+    drop(crowd);
+    assert_eq!(server.get("/health").status, 200);
+    let log = server.stop();
+    let failed = log.iter().find(|line| line.contains("Error accepting"));
+    assert_eq!(failed, None);
 }
