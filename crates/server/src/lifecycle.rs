@@ -13,7 +13,7 @@
 //! ```
 
 use std::{
-    future::poll_fn,
+    future::{poll_fn, ready},
     net::SocketAddr,
     pin::{Pin, pin},
     process::{self, ExitCode},
@@ -22,12 +22,16 @@ use std::{
     time::Duration,
 };
 
+use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_rt::{
     System,
+    net::TcpStream,
     signal::unix::{Signal, SignalKind, signal},
     time::{self, sleep},
 };
-use actix_web::{HttpServer, dev::Server, http::KeepAlive};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use berth_config::{Loaded, Reloaded, Settings, Shutdown, Sources, Workers};
@@ -37,6 +41,7 @@ use tokio::sync::Notify;
 
 use crate::{
     app::{Face, Parts, exposition},
+    connection::{Connection, Patience},
     descriptors::{self, Connections},
     listen,
     logging::{self, Logging},
@@ -53,6 +58,9 @@ const MAX_AUTO_WORKERS: usize = 8;
 
 /// Enough for every machine and operator there is, and far below what would cost memory.
 const MAX_MANAGEMENT_CONNECTIONS: usize = 256;
+
+/// How long a client may take to notice that its connection is being closed.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// How often actix looks whether a worker has drained. It also waits this long before the first look.
 const DRAIN_POLL: Duration = Duration::from_secs(1);
@@ -146,7 +154,13 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
         Some(port) => {
             let exposition = exposition(settings);
             let face = management::face(&parts, exposition, Arc::clone(in_force), logging.clone());
-            Some(private(settings, face, port, connections)?)
+            Some(private(
+                settings,
+                face,
+                port,
+                connections,
+                patience(settings, &parts),
+            )?)
         }
     };
 
@@ -174,6 +188,7 @@ struct Port {
     key: &'static str,
     workers: usize,
     max_connections: usize,
+    patience: Patience,
 }
 
 fn workers(settings: &Settings) -> usize {
@@ -197,6 +212,13 @@ fn connections(settings: &Settings) -> Connections {
     wanted.within(limit, workers(settings), checks)
 }
 
+fn patience(settings: &Settings, parts: &Parts) -> Patience {
+    Patience {
+        header: settings.server.client_header_timeout,
+        request: parts.limits.body_timeout.clone(),
+    }
+}
+
 /// Binds the public port.
 fn public(
     settings: &Settings,
@@ -210,8 +232,9 @@ fn public(
         key: listen::PUBLIC,
         workers: workers(settings),
         max_connections: connections.public,
+        patience: patience(settings, parts),
     };
-    let (server, addresses) = bind(settings, parts.public(), &port, Some(Box::pin(stop)))?;
+    let (server, addresses) = bind(settings, &parts.public(), &port, Some(Box::pin(stop)))?;
     for address in addresses {
         log::info!(
             "{} {} listening on http://{address} with {} workers",
@@ -242,6 +265,7 @@ fn private(
     face: Face,
     number: u16,
     connections: Connections,
+    patience: Patience,
 ) -> anyhow::Result<Management> {
     let settings = settings.clone();
     let port = Port {
@@ -249,9 +273,10 @@ fn private(
         key: listen::MANAGEMENT,
         workers: 1,
         max_connections: connections.private,
+        patience,
     };
     Management::start(move || {
-        let (server, addresses) = bind(&settings, face, &port, None)?;
+        let (server, addresses) = bind(&settings, &face, &port, None)?;
         for address in addresses {
             log::info!("management port on http://{address}");
         }
@@ -261,37 +286,60 @@ fn private(
 
 /// Binds every address of a port and configures its server; nothing is accepted before that is
 /// polled. It ends with `stop`, or when it is told to.
+///
+/// This is what actix-web's `HttpServer` does, but for [`Connection`].
 fn bind(
     settings: &Settings,
-    face: Face,
+    face: &Face,
     port: &Port,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 ) -> anyhow::Result<(Server, Vec<SocketAddr>)> {
     let config = &settings.server;
-    let mut server = HttpServer::new(move || face.app())
+    let mut server = Server::build()
         .workers(port.workers)
-        .backlog(config.backlog)
         // actix counts per worker.
-        .max_connections(port.max_connections.div_ceil(port.workers))
-        .keep_alive(if config.keep_alive.is_zero() {
-            KeepAlive::Disabled
-        } else {
-            KeepAlive::Timeout(config.keep_alive)
-        })
-        .client_request_timeout(config.client_header_timeout)
-        // An answer in several writes must not wait for the client's acknowledgements.
-        .tcp_nodelay(true)
+        .max_concurrent_connections(port.max_connections.div_ceil(port.workers))
         .shutdown_timeout(settings.shutdown.timeout.as_secs());
     server = match stop {
         Some(stop) => server.shutdown_signal(stop),
         None => server.disable_signals(),
     };
+    let keep_alive = if config.keep_alive.is_zero() {
+        KeepAlive::Disabled
+    } else {
+        KeepAlive::Timeout(config.keep_alive)
+    };
+    let stopping = server.graceful_shutdown_signal();
+    let mut addresses = Vec::new();
     for address in listen::addresses(config, port.number)? {
-        server = server
-            .bind(address)
+        let listener = listen::bind(address, config.backlog)
             .map_err(|error| listen::explain(address, &error, port.key))?;
+        let address = listener.local_addr()?;
+        addresses.push(address);
+        let face = face.clone();
+        let patience = port.patience.clone();
+        let stopping = stopping.clone();
+        server = server.listen("http", listener, move || {
+            let patience = patience.clone();
+            let stopping = stopping.clone();
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(keep_alive)
+                .client_request_timeout(patience.header)
+                .client_disconnect_timeout(LAST_BYTES)
+                .local_addr(address)
+                .finish(map_config(face.app(), |()| AppConfig::default()));
+            fn_service(move |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                let connection = Connection::new(stream, patience.clone());
+                ready(Ok((connection, Protocol::Http1, peer)))
+            })
+            .and_then(http)
+        })?;
     }
-    let addresses = server.addrs();
     Ok((server.run(), addresses))
 }
 

@@ -2,11 +2,17 @@
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
 };
 
 use anyhow::{Context as _, anyhow};
 use berth_config::Server;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How much of an answer waits in the kernel until it can be sent, in bytes. By itself the kernel
+/// takes megabytes for each client that does not read, and then needs as long to notice that a slow
+/// one does.
+const UNSENT: u32 = 64 * 1024;
 
 /// The addresses to listen on: every one that `server.host` stands for, with this port.
 pub(crate) fn addresses(server: &Server, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
@@ -23,6 +29,20 @@ pub(crate) fn addresses(server: &Server, port: u16) -> anyhow::Result<Vec<Socket
         ));
     }
     Ok(found)
+}
+
+/// Binds one address. What is set on the listener holds for each connection that it accepts.
+pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted server must not wait for the connections of the one before to time out.
+    socket.set_reuse_address(true)?;
+    // An answer in several writes must not wait for the client's acknowledgements.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
 }
 
 /// What sets the public port.

@@ -3,6 +3,7 @@
 mod access_log;
 mod app;
 mod cli;
+mod connection;
 mod correlation;
 mod descriptors;
 mod faults;

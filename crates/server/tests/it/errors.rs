@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::process::Berth;
+use super::process::{Berth, eventually};
 
 #[test]
 fn twenty_bad_requests() {
@@ -159,6 +159,54 @@ fn a_client_that_trickles_its_body_is_a_408() {
     while !client.line().unwrap().is_empty() {}
     client.read_raw("1\r\nx\r\n".len());
     assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_trickles_a_later_head_is_left() {
+    let server = Berth::start(&[
+        ("BERTH__SERVER__CLIENT_HEADER_TIMEOUT", "300ms"),
+        ("BERTH__SERVER__REQUEST_TIMEOUT", "300ms"),
+    ]);
+    let mut client = server.client();
+    assert_eq!(client.get("/health").status, 200);
+    // In time, though in pieces.
+    for piece in ["GET /health HT", "TP/1.1\r\nHost: t\r", "\n\r\n"] {
+        client.send(piece);
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(client.read().status, 200);
+    // Longer between two requests than a head may take.
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(client.get("/health").status, 200);
+    client.send("GET /hea");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_leaves_its_answer_unread_is_left() {
+    let limits = [
+        ("BERTH__SERVER__CLIENT_HEADER_TIMEOUT", "500ms"),
+        ("BERTH__SERVER__REQUEST_TIMEOUT", "500ms"),
+    ];
+    let server = Berth::debug(&limits);
+    let in_flight = || {
+        let exposition = server.get("/metrics");
+        exposition.sample("api_requests_in_flight") == Some("1")
+    };
+    let mut client = server.client();
+    client.send("GET /debug/bytes/67108864 HTTP/1.1\r\nHost: t\r\n\r\n");
+    eventually("the answer begins", in_flight);
+    eventually("it is given up", || !in_flight());
+
+    // One that reads, however slowly, gets what it has asked for.
+    let mut slow = server.client();
+    slow.send("GET /debug/bytes/4000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+    while !slow.line().unwrap().is_empty() {}
+    for _ in 0..20 {
+        slow.read_raw(200_000);
+        thread::sleep(Duration::from_millis(60));
+    }
+    assert_eq!(slow.get("/health").status, 200);
 }
 
 #[test]
