@@ -50,6 +50,7 @@ class Berth:
 
     def __init__(self, *, wrapper: tuple[str, ...] = (), stderr=None, **settings: str):
         self.port = free_port()
+        self.management = int(settings.get("BERTH__MANAGEMENT__PORT", 0))
         self.log_path = WORK / f"berth-{self.port}.log"
         env = {"PATH": os.environ["PATH"], "HOSTNAME": "torture", "PORT": str(self.port),
                "BERTH__SERVER__HOST": "127.0.0.1", "BERTH__SERVER__WORKERS": "2", **settings}
@@ -71,19 +72,19 @@ class Berth:
         assert code is None, f"the server has ended with {code}; its log is {self.log_path}"
         return True
 
-    def connect(self, timeout: float = 5) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+    def connect(self, timeout: float = 5, port: int = 0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port or self.port), timeout=timeout)
 
-    def ask(self, target: str = "/health", timeout: float = 5) -> int:
+    def ask(self, target: str = "/health", timeout: float = 5, port: int = 0) -> int:
         """The status of one GET on a connection of its own; 0 where there is no answer."""
-        with contextlib.suppress(OSError), self.connect(timeout) as client:
+        with contextlib.suppress(OSError), self.connect(timeout, port) as client:
             client.sendall(f"GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode())
             found = re.match(rb"HTTP/1\.1 (\d{3}) ", read_all(client))
             return int(found[1]) if found else 0
         return 0
 
     def exposition(self) -> str:
-        with self.connect() as client:
+        with self.connect(port=self.management) as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
             return read_all(client).decode()
 
@@ -100,6 +101,11 @@ class Berth:
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def processor_time(self) -> float:
+        """The seconds of a processor that it has used so far."""
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
@@ -128,9 +134,9 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 10) -> flo
 
 
 @contextlib.contextmanager
-def probes(server: Berth, every: float = 0.1) -> Iterator[list[float]]:
+def probes(server: Berth, every: float = 0.1, port: int = 0) -> Iterator[list[float]]:
     """Asks /health and /ready again and again meanwhile, each time on a new connection, as the kubelet
-    does; every one must be 200. Gives the seconds that each took."""
+    does; every one must be 200. Gives the seconds that each took. `port` is another than the public."""
     took: list[float] = []
     bad: list[str] = []
     done = threading.Event()
@@ -139,7 +145,7 @@ def probes(server: Berth, every: float = 0.1) -> Iterator[list[float]]:
         while not done.is_set():
             for target in ("/health", "/ready"):
                 started = time.monotonic()
-                status = server.ask(target)
+                status = server.ask(target, port=port)
                 took.append(time.monotonic() - started)
                 if status != 200:
                     bad.append(f"{target} was {status or 'not answered'}")
