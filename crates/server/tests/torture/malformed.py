@@ -45,7 +45,9 @@ def exchange(server: Berth, sent: bytes, half_close: bool = False) -> bytes:
                 if writable:
                     rest = rest[client.send(rest):]
                     if not rest and half_close:
-                        client.shutdown(socket.SHUT_WR)
+                        # The server may have closed already.
+                        with contextlib.suppress(OSError):
+                            client.shutdown(socket.SHUT_WR)
                 if readable:
                     if not (part := client.recv(65536)):
                         break
