@@ -12,9 +12,9 @@ import unittest
 import kubernetes_validate
 
 from common import (
-    BERTH, DEPLOY, WORK, clean_environment, composition, copy_of_deploy, folders, free_port, get, kustomize,
-    settings_of, the, wait_for,
+    BERTH, DEPLOY, WORK, composition, copy_of_deploy, folders, kustomize, settings_of, the,
 )
+from processes import clean_environment, free_port, get, wait_for
 
 OVERLAYS = folders("overlays")
 COMPONENTS = folders("components")

@@ -15,7 +15,8 @@ import urllib.parse
 import promql_parser as promql
 import yaml
 
-from common import BERTH, DEPLOY, WORK, clean_environment, free_port, get, settings_of, kustomize, wait_for
+from common import BERTH, DEPLOY, WORK, kustomize, settings_of
+from processes import clean_environment, free_port, get, wait_for
 
 PROMETHEUS = DEPLOY / "prometheus"
 RULE_FILES = sorted((PROMETHEUS / "rules").glob("*.yml"))
