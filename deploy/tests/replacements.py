@@ -127,8 +127,7 @@ class Rollout:
     def __init__(self, berth: str, settings: pathlib.Path, folder: pathlib.Path):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self.script = folder / "report.lua"
-        self.script.write_text(WRK_REPORT)
+        self.script = wrk_script(folder / "report.lua")
         with contextlib.ExitStack() as started:
             self.instances = []
             for name in ("one", "two"):
@@ -146,19 +145,14 @@ class Rollout:
     def __exit__(self, *_):
         self.started.close()
 
-    def load(self, target: str, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            ["wrk", "-t1", "-c8", "-d600s", "--timeout", "10s", "-s", self.script,
-             *arguments, f"http://127.0.0.1:{self.proxy.port}{target}"],
-            stdout=subprocess.PIPE, text=True)
-
     def replace(self, times: int, how: int) -> list[Served]:
         """Ends an instance by the signal `how` and starts it again, under load, so many times."""
+        public = f"http://127.0.0.1:{self.proxy.port}"
         loads = {
-            "keep-alive": self.load("/api/v1/hello"),
-            "new connections": self.load("/api/v1/hello", "-H", "Connection: close"),
+            "keep-alive": load(self.script, f"{public}/api/v1/hello"),
+            "new connections": load(self.script, f"{public}/api/v1/hello", "-H", "Connection: close"),
             # Longer than the drain delay: what is in flight then has to be finished.
-            "slow": self.load("/debug/delay/1500ms"),
+            "slow": load(self.script, f"{public}/debug/delay/1500ms"),
         }
         try:
             time.sleep(1)
@@ -175,6 +169,19 @@ class Rollout:
             for wrk in loads.values():
                 wrk.kill()
                 wrk.communicate()
+
+
+def wrk_script(path: pathlib.Path, more: str = "") -> pathlib.Path:
+    """Writes what `load` needs, and `more` of wrk's Lua."""
+    path.write_text(WRK_REPORT + more)
+    return path
+
+
+def load(script: pathlib.Path, url: str, *arguments: str, connections: int = 8) -> subprocess.Popen:
+    """Clients that ask again and again, until their `report`."""
+    return subprocess.Popen(
+        ["wrk", "-t1", f"-c{connections}", "-d600s", "--timeout", "10s", "-s", script, *arguments, url],
+        stdout=subprocess.PIPE, text=True)
 
 
 def report(wrk: subprocess.Popen) -> tuple[int, int]:
