@@ -20,7 +20,7 @@ KILLS = 2
 @trial("rollout")
 def rollout() -> str:
     """Stops and starts, with the settings of the cluster; and two kills, to see that a failure is seen."""
-    replacements = short_or_long(12, 100)
+    replacements = short_or_long(20, 100)
     settings = REPOSITORY / "deploy" / "overlays" / "production" / "settings.toml"
     with Rollout(common.BERTH, settings, common.WORK / "rollout") as instances:
         rolled = instances.replace(replacements, signal.SIGTERM)
