@@ -583,7 +583,7 @@ def disk_read_only() -> str:
         assert code == 0, f"it ended with {code}"
         left = sorted(path.name for path in source.iterdir())
         assert left == ["berth", "settings.toml"], f"there is something new on the disk: {left}"
-    return f"starts, serves {loads.requests} requests, reloads ({reloads:.0f} times, SIGHUP and file), stops with 0"
+    return f"starts, serves {loads.requests} requests, reloads by SIGHUP ({reloads:.0f} in all), stops with 0"
 
 
 # The process
