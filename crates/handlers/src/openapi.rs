@@ -83,6 +83,8 @@ mod tests {
         assert_eq!(name["default"], crate::hello::DEFAULT_NAME);
         let bytes = parameter("/debug/bytes/{n}");
         assert_eq!(bytes["maximum"], crate::debug::MAX_BYTES);
+        let duration = &document["components"]["schemas"]["Duration"];
+        assert_eq!(duration["maxLength"], crate::duration::MAX_BYTES);
         for endpoint in crate::endpoints(true) {
             let item = document["paths"][&*endpoint.path].as_object().unwrap();
             let documented: Vec<_> = item.keys().map(|m| m.to_ascii_uppercase()).collect();

@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("berth")
     parser.add_argument("--long", action="store_true", help="give each trial more time")
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help=", ".join(common.TRIALS))
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     unknown = [name for name in given.trials if name not in common.TRIALS]
     if unknown:
         parser.error(f"no such trial: {', '.join(unknown)}")
