@@ -11,26 +11,13 @@ export PYTHONDONTWRITEBYTECODE=1
 here=crates/server/tests/torture
 venv=target/torture-venv
 
-debian() { # debian COMMAND PACKAGE
-    command -v "$1" >/dev/null && return
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    if ! command -v apt-get >/dev/null; then
-        echo "torture/run.sh: $1 is missing, and there is no apt-get to install it with" >&2
-        exit 1
-    fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$2" >/dev/null
-}
-
-debian haproxy haproxy
-debian wrk wrk
-debian prlimit util-linux
-debian "qemu-$(uname -m)" qemu-user
-ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || debian libfaketime-is-missing libfaketime
+.ci/need haproxy haproxy
+.ci/need wrk wrk
+.ci/need prlimit util-linux
+.ci/need "qemu-$(uname -m)" qemu-user
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || .ci/need libfaketime-is-missing libfaketime
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    debian python3-venv-is-missing python3-venv
+    .ci/need python3-venv-is-missing python3-venv
 fi
 [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
