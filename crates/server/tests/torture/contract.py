@@ -52,8 +52,8 @@ def try_out(contract: dict, port: int, name: str, examples: int, seed: int, *arg
 @trial("contract")
 def contract() -> str:
     """Both ports; and documents that are not true, to see that it is noticed."""
-    examples = short_or_long(25, 300)
-    seeds = range(1, short_or_long(2, 6))
+    examples = short_or_long(25, 100)
+    seeds = range(1, short_or_long(2, 4))
     with socket.create_server(("127.0.0.1", 0)) as db, Berth(
             BERTH__DEBUG__ROUTES="true", BERTH__MANAGEMENT__PORT=str(private := free_port()),
             BERTH__SERVER__REQUEST_TIMEOUT=REQUEST_TIMEOUT,
