@@ -1,0 +1,189 @@
+//! Properties of the parsers of what clients send.
+
+mod laws;
+
+use std::time::Duration;
+
+use berth_handlers::{Query, QueryError, duration};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::RngSeed;
+use url::form_urlencoded;
+
+/// The same cases every time, so that a failure is there again at the next run. The environment may
+/// ask for others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
+fn cases(usual: u32) -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let cases = std::env::var_os("PROPTEST_CASES").map_or(usual, |_| given.cases);
+    let rng_seed = match given.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        seed @ RngSeed::Fixed(_) => seed,
+    };
+    ProptestConfig {
+        cases,
+        rng_seed,
+        failure_persistence: None,
+        ..given
+    }
+}
+
+/// Text made of what means something to the parser, and of what does not.
+fn soup(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        6 => select(words).prop_map(str::to_owned),
+        1 => any::<String>(),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    prop::collection::vec(word, 0..20).prop_map(|words| words.concat())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        select(&laws::NAMES[..]).prop_map(str::to_owned),
+        any::<String>(),
+    ]
+}
+
+/// A text, and one of the many ways to encode it.
+fn spelled(text: impl Strategy<Value = String>) -> impl Strategy<Value = (String, String)> {
+    text.prop_flat_map(|text| {
+        let ways = prop::collection::vec(0..3, text.chars().count());
+        (Just(text), ways).prop_map(|(text, ways)| {
+            let mut encoded = String::new();
+            for (c, way) in text.chars().zip(ways) {
+                let mut utf8 = [0; 4];
+                let bytes = c.encode_utf8(&mut utf8).bytes();
+                match (c, way) {
+                    (' ', 0) => encoded.push('+'),
+                    ('%' | '&' | '=' | '+', 0) | (_, 1) => {
+                        encoded.extend(bytes.map(|byte| format!("%{byte:02X}")));
+                    }
+                    (_, 0) => encoded.push(c),
+                    _ => encoded.extend(bytes.map(|byte| format!("%{byte:02x}"))),
+                }
+            }
+            (text, encoded)
+        })
+    })
+}
+
+const QUERY: &[&str] = &[
+    "&",
+    "=",
+    "+",
+    "%",
+    "%2",
+    "%25",
+    "%26",
+    "%3d",
+    "%C3%A9",
+    "%c3",
+    "%A9",
+    "%ff",
+    "%EF%BF%BD",
+    "%f0",
+    "%ed%a0%80",
+    "%00",
+    "%zz",
+    "%+1",
+    "a",
+    "name",
+    "name=",
+    "b=",
+    "é",
+    "\u{fffd}",
+    "\0",
+];
+
+const DURATION: &[&str] = &[
+    "0",
+    "1",
+    "9",
+    "30",
+    "999",
+    "18446744073709551615",
+    "99999999999",
+    ".",
+    ".5",
+    " ",
+    "-",
+    "+",
+    "e",
+    "ns",
+    "us",
+    "µs",
+    "ms",
+    "s",
+    "sec",
+    "m",
+    "min",
+    "h",
+    "d",
+    "w",
+    "M",
+    "month",
+    "y",
+    "years",
+];
+
+proptest! {
+    #![proptest_config(cases(500))]
+
+    #[test]
+    fn any_query_is_read_as_others_read_it_or_refused(
+        text in prop_oneof![soup(QUERY), any::<String>()],
+    ) {
+        laws::query(&text);
+    }
+
+    #[test]
+    fn what_is_encoded_comes_back(pairs in prop::collection::vec((name(), any::<String>()), 0..6)) {
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(&pairs);
+        laws::query_round_trip(&encoded.finish(), &pairs);
+    }
+
+    #[test]
+    fn every_spelling_of_a_query_is_read(
+        pairs in prop::collection::vec((spelled(name()), spelled(any::<String>()), "&?"), 0..6),
+    ) {
+        let encoded: Vec<_> = pairs
+            .iter()
+            .map(|((_, name), (_, value), more)| format!("{name}={value}{more}"))
+            .collect();
+        let pairs: Vec<_> = pairs.into_iter().map(|((name, _), (value, _), _)| (name, value)).collect();
+        laws::query_round_trip(&encoded.join("&"), &pairs);
+    }
+
+    #[test]
+    fn a_broken_percent_is_refused_wherever_it_stands(
+        before in spelled(any::<String>()),
+        after in "([^%0-9A-Fa-f].*)?",
+        broken in "%[0-9A-Fa-f]?",
+    ) {
+        let text = format!("{}{broken}{after}", before.1);
+        prop_assert_eq!(Query::parse(&text), Err(QueryError::Percent));
+    }
+
+    #[test]
+    fn any_text_is_a_duration_or_is_not(text in prop_oneof![soup(DURATION), any::<String>()]) {
+        laws::duration_text(&text);
+    }
+
+    #[test]
+    fn a_duration_is_the_sum_of_its_parts(
+        minutes in 0..1000_u64,
+        seconds in 0..1000_u64,
+        millis in 0..1000_u64,
+    ) {
+        let text = format!("{minutes}m{seconds}s{millis}ms");
+        let sum = Duration::from_millis((minutes * 60 + seconds) * 1000 + millis);
+        prop_assert_eq!(duration::parse(&text), Some(sum));
+    }
+
+    #[test]
+    fn any_duration_is_one_word(secs in prop_oneof![any::<u64>(), 0..1_000_000_u64], nanos in 0..1_000_000_000_u32) {
+        laws::duration_value(Duration::new(secs, nanos));
+        laws::duration_value(Duration::from_millis(secs >> 24));
+    }
+}
