@@ -12,6 +12,8 @@ mod lifecycle;
 mod listen;
 mod logging;
 mod management;
+#[cfg(test)]
+mod properties;
 mod readiness;
 mod reload;
 
