@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
 use url::Url;
 
-use crate::fault::{Fault, Origin, quote};
+use crate::fault::{Fault, Origin, cut, quote};
 use crate::layers::Raw;
 use crate::parse;
 use crate::reader::{Reader, Render};
@@ -385,7 +385,7 @@ impl Item<'_> {
     fn finish(mut self) {
         for key in std::mem::take(&mut self.table).into_keys() {
             let problem = format!("unknown key; a check has {}", Self::KEYS.join(", "));
-            self.fault(&crate::layers::component(&key), None, problem);
+            self.fault(&cut(crate::layers::component(&key)), None, problem);
         }
     }
 }

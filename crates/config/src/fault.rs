@@ -154,6 +154,16 @@ pub(crate) fn escape(text: &str, limit: usize) -> String {
     out
 }
 
+/// An unknown key, cut to what a person needs to recognise it.
+pub(crate) fn cut(mut key: String) -> String {
+    const LIMIT: usize = 160;
+    if let Some((at, _)) = key.char_indices().nth(LIMIT) {
+        key.truncate(at);
+        key.push('…');
+    }
+    key
+}
+
 fn shown_path(path: &Path) -> String {
     escape(&path.to_string_lossy(), 1024)
 }

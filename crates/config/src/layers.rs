@@ -240,23 +240,31 @@ fn has_anchor(line: &str) -> bool {
 }
 
 /// A part of a key as TOML writes it: in quotes where it is not a bare word, so that the key
-/// `"server.port"` is not taken for `port` in `server`.
+/// `"server.port"` is not taken for `port` in `server`. Never cut: what two names share of their
+/// beginning must not make one key of them, since one of the faults would be lost.
 pub(crate) fn component(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.is_empty() && name.len() <= 80 && name.chars().all(bare) {
+    if is_bare(name) {
         name.to_owned()
     } else {
-        quote(name, 80)
+        quote(name, usize::MAX)
     }
 }
 
-/// A part of a variable's name as part of a key. Only upper case is matched.
+/// A part of a variable's name as part of a key. Only upper case is matched; what cannot match is
+/// left in its own case, or it might be taken for another name.
 fn variable_component(name: &str) -> String {
-    if name.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        quote(name, 80)
+    if is_bare(name) && !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        name.to_ascii_lowercase()
     } else {
-        component(&name.to_ascii_lowercase())
+        quote(name, usize::MAX)
     }
+}
+
+fn is_bare(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 #[cfg(test)]

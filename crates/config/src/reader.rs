@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::ValueKind;
 
-use crate::fault::{Fault, Faults, Origin, is_secret, quote};
+use crate::fault::{Fault, Faults, Origin, cut, is_secret, quote};
 use crate::layers::{Layer, Leaf, PREFIX, Raw};
 use crate::settings::{LogFormat, Workers};
 
@@ -198,7 +198,7 @@ fn leftover(key: String, Leaf { raw, origin }: Leaf, known: &[&str]) -> Option<F
         }
     };
     Some(Fault {
-        key,
+        key: cut(key),
         value: None,
         origin,
         problem,

@@ -355,3 +355,20 @@ const CHECK: [&str; 9] = [
     "status",
     "zz",
 ];
+
+/// Names that differ are told apart, however alike they look once they are shown.
+#[test]
+fn unknown_names_that_look_alike_are_all_told() {
+    let long = "A".repeat(80);
+    for (one, other) in [
+        ("A.B".to_owned(), "a.b".to_owned()),
+        (format!("{long}A"), format!("{long}B")),
+    ] {
+        let variables = [one, other].map(|name| (format!("BERTH__{name}").into(), "x".into()));
+        Desk::new().environment(&variables);
+        assert_eq!(faults(&Desk::new().load(None, &variables)).len(), 2);
+    }
+    let text = format!("{long}a = 1\n{long}b = 1\n");
+    let result = Desk::new().load(Some(("a.toml", text.as_bytes())), &[]);
+    assert_eq!(faults(&result).len(), 2);
+}
