@@ -73,7 +73,7 @@ proptest! {
         value in valid_traceparent(),
         at in any::<Index>(),
         wrong in prop_oneof![any::<u8>(), select(&b"0123456789abcdefABCDEFg- "[..])],
-        change in 0..3,
+        change in 0..4,
     ) {
         let mut value = value.into_bytes();
         laws::traceparent(&[&value]);
@@ -82,6 +82,7 @@ proptest! {
         match change {
             0 => value[at] = wrong,
             1 => value.insert(at, wrong),
+            2 => value.extend(b"-01"),
             _ => drop(value.remove(at)),
         }
         laws::traceparent(&[&value]);

@@ -367,12 +367,12 @@ fn bad_text(key: &str) -> BoxedStrategy<String> {
                 "99999999999999999999",
                 "١"
             ]),
-            (max + 1..).prop_map(|number| number.to_string()),
-            (..min).prop_map(|number| number.to_string()),
+            prop_oneof![Just(max + 1), max + 1..].prop_map(|number| number.to_string()),
+            prop_oneof![Just(min - 1), ..min].prop_map(|number| number.to_string()),
         ]
         .boxed(),
         Kind::Workers => one_of(&["", "0", "513", "Auto", "-1", "99999999999999999999"]).boxed(),
-        Kind::Time(_, max, step) => prop_oneof![
+        Kind::Time(min, max, step) => prop_oneof![
             one_of(&[
                 "",
                 "0",
@@ -385,8 +385,12 @@ fn bad_text(key: &str) -> BoxedStrategy<String> {
                 "500000000y",
                 "s"
             ]),
-            (max + 1..1 << 30).prop_map(|millis| format!("{millis}ms")),
-            Just(if step > 1 { "1500ms" } else { "1.5" }.to_owned()),
+            prop_oneof![Just(max + 1), max + 1..1 << 30].prop_map(|millis| format!("{millis}ms")),
+            Just(match (min, step) {
+                (0, 1) => "1.5".to_owned(),
+                (0, _) => "1500ms".to_owned(),
+                _ => format!("{}us", min * 1000 - 1),
+            }),
         ]
         .boxed(),
         Kind::Checks => one_of(&[
@@ -423,8 +427,10 @@ pub(crate) fn bad_variable(key: &str) -> BoxedStrategy<OsString> {
 /// What a file cannot hold for `key`.
 pub(crate) fn bad_value(key: &str) -> BoxedStrategy<Value> {
     let whole = match kind(key) {
-        Kind::Whole(min, max) => prop_oneof![..min, max + 1..].boxed(),
-        Kind::Workers => prop_oneof![..1_i64, 513_i64..].boxed(),
+        Kind::Whole(min, max) => {
+            prop_oneof![..min, max + 1.., select(vec![min - 1, max + 1])].boxed()
+        }
+        Kind::Workers => prop_oneof![..1_i64, 513_i64.., select(vec![0, 513])].boxed(),
         _ => any::<i64>().boxed(),
     };
     let truth = match kind(key) {

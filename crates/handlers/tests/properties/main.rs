@@ -93,6 +93,13 @@ const QUERY: &[&str] = &[
     "é",
     "\u{fffd}",
     "\0",
+    "%/0",
+    "%:0",
+    "%@0",
+    "%G0",
+    "%`0",
+    "%0g",
+    "%0:",
 ];
 
 const DURATION: &[&str] = &[
@@ -158,7 +165,7 @@ proptest! {
     #[test]
     fn a_broken_percent_is_refused_wherever_it_stands(
         before in spelled(any::<String>()),
-        after in "([^%0-9A-Fa-f].*)?",
+        after in "([/:@G`g]|[^%0-9A-Fa-f].*)?",
         broken in "%[0-9A-Fa-f]?",
     ) {
         let text = format!("{}{broken}{after}", before.1);
