@@ -265,7 +265,7 @@ fn any_variable() -> impl Strategy<Value = (OsString, OsString)> {
 
 proptest! {
     // Debug builds take some milliseconds to load settings once.
-    #![proptest_config(cases(100))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn any_file_gives_settings_or_every_fault(

@@ -134,7 +134,7 @@ const DURATION: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(cases(500))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn any_query_is_read_as_others_read_it_or_refused(
