@@ -1,6 +1,7 @@
 //! Settings made up key by key: good ones with what they must become, and bad ones.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt as _;
@@ -11,6 +12,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::laws::{KEYS, variable};
+
+/// A section, a name in it, and its value in a file.
+pub(crate) type Leaf = (String, String, Value);
+
+/// A variable's name and value.
+pub(crate) type Variable = (OsString, OsString);
 
 /// A value as a file has it.
 #[derive(Debug, Clone)]
@@ -60,7 +67,7 @@ fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         if c.is_control() || matches!(c, '"' | '\\' | '&' | '*') {
-            out.push_str(&format!("\\u{:04X}", u32::from(c)));
+            let _ = write!(out, "\\u{:04X}", u32::from(c));
         } else {
             out.push(c);
         }
@@ -120,10 +127,10 @@ impl Good {
             other => panic!("{key} = {other:?}"),
         };
         let whole = || match self {
-            Self::Whole(number) => usize::try_from(*number).unwrap(),
+            Self::Whole(number) => usize::try_from(*number).expect("it is in range"),
             other => panic!("{key} = {other:?}"),
         };
-        let port = || u16::try_from(whole()).unwrap();
+        let port = || u16::try_from(whole()).expect("it is in range");
         let truth = || match self {
             Self::Bool(value) => *value,
             other => panic!("{key} = {other:?}"),
@@ -145,7 +152,7 @@ impl Good {
             "server.workers" => {
                 server.workers = match self {
                     Self::Text(_) => Workers::Auto,
-                    _ => Workers::Fixed(NonZeroUsize::new(whole()).unwrap()),
+                    _ => Workers::Fixed(NonZeroUsize::new(whole()).expect("it is in range")),
                 }
             }
             "server.keep_alive" => server.keep_alive = time(),
@@ -153,7 +160,7 @@ impl Good {
             "server.client_header_timeout" => server.client_header_timeout = time(),
             "server.max_body_bytes" => server.max_body_bytes = whole(),
             "server.max_connections" => server.max_connections = whole(),
-            "server.backlog" => server.backlog = u32::try_from(whole()).unwrap(),
+            "server.backlog" => server.backlog = u32::try_from(whole()).expect("it is in range"),
             "shutdown.drain_delay" => shutdown.drain_delay = time(),
             "shutdown.timeout" => shutdown.timeout = time(),
             "shutdown.grace_period" => shutdown.grace_period = Some(time()),
@@ -521,7 +528,7 @@ impl Style {
     }
 
     /// Leaves of sections as one file. A section's leaves stand together.
-    pub(crate) fn write(self, leaves: &[(String, String, Value)]) -> String {
+    pub(crate) fn write(self, leaves: &[Leaf]) -> String {
         let mut text = String::new();
         let mut sections: Vec<(&str, Vec<(&str, &Value)>)> = Vec::new();
         for (section, name, value) in leaves {
@@ -536,26 +543,26 @@ impl Style {
                 .iter()
                 .map(|(name, value)| format!("{name}{is}{}", value.write(is)))
                 .collect();
-            match self {
-                Self::Tables => text += &format!("[{section}]\n{}\n", pairs.join("\n")),
-                Self::Dotted => pairs
-                    .iter()
-                    .for_each(|pair| text += &format!("{section}.{pair}\n")),
-                Self::Inline => text += &format!("{section} = {{{}}}\n", pairs.join(", ")),
-                Self::Yaml => text += &format!("{section}:\n  {}\n", pairs.join("\n  ")),
-                Self::Flow => text += &format!("{section}: {{{}}}\n", pairs.join(", ")),
-            }
+            let dotted = |pair: &String| format!("{section}.{pair}");
+            let lines = match self {
+                Self::Tables => format!("[{section}]\n{}", pairs.join("\n")),
+                Self::Dotted => pairs.iter().map(dotted).collect::<Vec<_>>().join("\n"),
+                Self::Inline => format!("{section} = {{{}}}", pairs.join(", ")),
+                Self::Yaml => format!("{section}:\n  {}", pairs.join("\n  ")),
+                Self::Flow => format!("{section}: {{{}}}", pairs.join(", ")),
+            };
+            text.extend([lines.as_str(), "\n"]);
         }
         text
     }
 }
 
 /// A file's leaves, and the environment.
-pub(crate) fn layers(sets: &[Set]) -> (Vec<(String, String, Value)>, Vec<(OsString, OsString)>) {
+pub(crate) fn layers(sets: &[Set]) -> (Vec<Leaf>, Vec<Variable>) {
     let mut leaves = Vec::new();
     let mut environment = Vec::new();
     for (key, set) in KEYS.iter().zip(sets) {
-        let (section, name) = key.split_once('.').unwrap();
+        let (section, name) = key.split_once('.').expect("a key has a section");
         let mut leaf = |value: Value| leaves.push((section.to_owned(), name.to_owned(), value));
         let mut set_variable = |value: OsString| environment.push((variable(key).into(), value));
         match set {

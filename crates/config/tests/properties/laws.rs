@@ -108,7 +108,7 @@ impl Desk {
         let mut alone = BTreeSet::new();
         for variable in variables {
             if !is_covered(variable, variables) {
-                alone.extend(keys(&self.load(None, &[variable.clone()])));
+                alone.extend(keys(&self.load(None, std::slice::from_ref(variable))));
             }
         }
         let together = keys(&together);

@@ -66,10 +66,10 @@ fn expected(sets: &[Set]) -> (Settings, BTreeSet<String>) {
 /// Loads what `sets` say, written in `style`, and finds it as it must be.
 fn check(desk: &Desk, style: generate::Style, sets: &[Set], unknown: &[(usize, String, bool)]) {
     let (mut leaves, mut environment) = layers(sets);
-    let (settings, mut faulty) = expected(sets);
+    let (settings, mut wrong) = expected(sets);
     for (section, name, in_file) in unknown {
-        let (section, _) = KEYS[*section].split_once('.').unwrap();
-        faulty.insert(format!("{section}.{name}"));
+        let (section, _) = KEYS[*section].split_once('.').expect("a key has a section");
+        wrong.insert(format!("{section}.{name}"));
         if *in_file {
             leaves.push((section.to_owned(), name.clone(), Value::Bool(true)));
         } else {
@@ -83,7 +83,7 @@ fn check(desk: &Desk, style: generate::Style, sets: &[Set], unknown: &[(usize, S
     let keys: Vec<_> = faults.iter().map(|fault| fault.key.clone()).collect();
     assert_eq!(
         keys,
-        Vec::from_iter(faulty),
+        Vec::from_iter(wrong),
         "{faults:#?}\n{text}\n{environment:?}"
     );
     let Ok(mut loaded) = result else { return };
@@ -222,7 +222,7 @@ fn nearly_valid() -> impl Strategy<Value = (generate::Style, String)> {
     (sets(), odd, slips, select(&STYLES[..])).prop_map(|(sets, odd, slips, style)| {
         let (mut leaves, _) = layers(&sets);
         for (key, value) in odd {
-            let (section, name) = KEYS[key].split_once('.').unwrap();
+            let (section, name) = KEYS[key].split_once('.').expect("a key has a section");
             leaves.retain(|(s, n, _)| s != section || n != name);
             leaves.push((section.to_owned(), name.to_owned(), value));
         }
