@@ -69,6 +69,14 @@ bench-instructions *args: build-bench
     .ci/need valgrind valgrind
     crates/bench/instructions.py target/berth target/berth-bench {{ args }}
 
+# Try to break target/berth, in a few minutes; `--long` for what is rare. Needs root and Linux.
+torture *args: build-static
+    crates/server/tests/torture/run.sh {{ args }}
+
+# Fuzz each parser for so many seconds.
+fuzz *seconds:
+    crates/fuzz/run.sh {{ seconds }}
+
 # Run the image on port 8080, with as few rights as it needs.
 run-image tag="berth:dev":
     {{ engine }} run --rm -it --publish 8080:8080 --read-only --cap-drop ALL \

@@ -7,6 +7,4 @@
 )]
 mod format;
 
-const ACCESS: &str = "access";
-
 pub(crate) use format::Escaped;

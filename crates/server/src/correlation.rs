@@ -77,7 +77,7 @@ impl TraceId {
                 .into_iter()
                 .all(is_hex)
             && version != b"ff"
-            && (more.is_empty() || (version != b"00" && more[0] == b'-'))
+            && (more.is_empty() || (version != b"00" && more[0] == b'-' && more.is_ascii()))
             && is_not_zero(trace_id)
             && is_not_zero(parent_id);
         well_formed.then_some(Self(trace_id.try_into().ok()?))

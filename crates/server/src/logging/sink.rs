@@ -129,6 +129,7 @@ impl Write for LineWriter {
 
 fn write_out(shared: &Shared, mut output: impl Write) {
     let mut batch = Vec::new();
+    let mut torn = false;
     loop {
         let mut state = shared.lock();
         while state.pending.is_empty() {
@@ -156,14 +157,32 @@ fn write_out(shared: &Shared, mut output: impl Write) {
         mem::swap(&mut state.pending, &mut batch);
         drop(state);
 
-        shared.lost.inc_by(write_batch(&mut output, &batch));
+        shared
+            .lost
+            .inc_by(write_batch(&mut output, &batch, &mut torn));
         batch.clear();
     }
 }
 
 /// Writes the lines of `batch`; returns how many of them were lost.
-fn write_batch(output: &mut impl Write, batch: &[u8]) -> u64 {
-    let mut left = batch;
+///
+/// A disk that fills takes the first part of a line. `torn` says that this is the last that was
+/// written: the next line has to begin on a line of its own, or neither could be read.
+fn write_batch(output: &mut impl Write, batch: &[u8], torn: &mut bool) -> u64 {
+    if *torn && write_most(output, b"\n") == 1 {
+        *torn = false;
+    }
+    let written = if *torn { 0 } else { write_most(output, batch) };
+    let (written, left) = batch.split_at(written);
+    if let Some(last) = written.last() {
+        *torn = *last != b'\n';
+    }
+    left.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Writes as much as the output takes; returns how many bytes that is.
+fn write_most(output: &mut impl Write, bytes: &[u8]) -> usize {
+    let mut left = bytes;
     while !left.is_empty() {
         match output.write(left) {
             Ok(0) => break,
@@ -174,7 +193,7 @@ fn write_batch(output: &mut impl Write, batch: &[u8]) -> u64 {
             Err(_) => break,
         }
     }
-    left.iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes.len() - left.len()
 }
 
 #[cfg(test)]
@@ -234,6 +253,36 @@ mod tests {
         sink.writer().write_all(b"one\ntwo\n").unwrap();
         sink.flush(Duration::from_secs(10));
         assert_eq!(lost.get(), 2);
+    }
+
+    /// An output that has room for so many bytes.
+    struct Disk(usize, Vec<u8>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let fits = bytes.len().min(self.0 - self.1.len());
+            if fits == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.1.extend_from_slice(&bytes[..fits]);
+            Ok(fits)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_did_not_fit_does_not_spoil_the_next() {
+        let mut disk = Disk(6, Vec::new());
+        let mut torn = false;
+        assert_eq!(write_batch(&mut disk, b"one\ntwo\n", &mut torn), 1);
+        assert_eq!(write_batch(&mut disk, b"three\n", &mut torn), 1);
+        disk.0 = 100;
+        assert_eq!(write_batch(&mut disk, b"four\n", &mut torn), 0);
+        assert_eq!(write_batch(&mut disk, b"five\n", &mut torn), 0);
+        assert_eq!(disk.1, b"one\ntw\nfour\nfive\n");
     }
 
     #[test]
