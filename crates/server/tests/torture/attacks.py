@@ -98,7 +98,7 @@ def in_megabytes(memory: list[float]) -> str:
     return " → ".join(f"{megabytes:.1f}" for megabytes in memory) + " MB"
 
 
-@trial("slow heads")
+@trial("slow-heads")
 def slow_heads() -> str:
     """Heads that come byte by byte, on new connections and on ones that are kept."""
     count, seconds = short_or_long(300, 2000), short_or_long(4, 60)
@@ -128,7 +128,7 @@ def slow_heads() -> str:
             f"after {longest_kept:.1f} s (2 s); {probed(took)}, memory {in_megabytes(memory)}")
 
 
-@trial("slow bodies")
+@trial("slow-bodies")
 def slow_bodies() -> str:
     """Bodies that come byte by byte: read or not, with a length and in chunks."""
     count, seconds = short_or_long(100, 1000), short_or_long(4, 30)
@@ -176,7 +176,7 @@ def descriptors_for(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
 
 
-@trial("idle connections")
+@trial("idle-connections")
 def idle_connections() -> str:
     """Thousands of connections that do nothing, half of them after a request."""
     count = short_or_long(5000, 15_000)
@@ -237,7 +237,7 @@ def wait_for_end(clients: list[socket.socket], seconds: float) -> list[tuple[flo
     return [endings[number] for number in range(len(clients))]
 
 
-@trial("descriptor limit")
+@trial("descriptor-limit")
 def descriptor_limit() -> str:
     """More connections than the server has descriptors for."""
     management = free_port()
@@ -292,7 +292,7 @@ def flood(port: int, until: float, connects) -> None:
     connects.value = number
 
 
-@trial("connection flood")
+@trial("connection-flood")
 def connection_flood() -> str:
     """More connections a second than there are places, from several processes."""
     management = free_port()

@@ -46,7 +46,7 @@ def upload(server: Berth, start: bytes, pieces, patience: float = 0.0) -> tuple[
     return received, time.monotonic() - began
 
 
-@trial("huge bodies")
+@trial("huge-bodies")
 def huge_bodies() -> str:
     """100 MB, with a length or in chunks, announced or not, for endpoints that take a body or none."""
     length, chunked, expect = f"Content-Length: {HUGE}", "Transfer-Encoding: chunked", "Expect: 100-continue"
@@ -83,7 +83,7 @@ def huge_bodies() -> str:
             f"{probed(took)}, memory {in_megabytes(memory)}")
 
 
-@trial("endless bodies")
+@trial("endless-bodies")
 def endless_bodies() -> str:
     """Chunks without an end, as fast as they go, whether or not somebody wants them."""
     count = short_or_long(10, 50)
@@ -141,7 +141,7 @@ def with_small_window(server: Berth, size: int) -> socket.socket:
     return client
 
 
-@trial("unread answers")
+@trial("unread-answers")
 def unread_answers() -> str:
     """Clients that ask for 64 MiB and never read, beside one that reads slowly and one that is quick."""
     count = short_or_long(400, 4000)
@@ -197,7 +197,7 @@ def unread_answers() -> str:
             f"{slow_took[0]}; {probed(took)}, memory {in_megabytes(memory)}")
 
 
-@trial("unread pipelines")
+@trial("unread-pipelines")
 def unread_pipelines() -> str:
     """Clients that send requests without an end on one connection, and read no answer."""
     count = short_or_long(50, 500)

@@ -145,7 +145,7 @@ wrk.body = string.rep("x", 256 * 1024)
 """
 
 
-@trial("memory_32_mb")
+@trial("memory-32-mb")
 def memory_32_mb() -> str:
     """Growth is looked for between the end of the first part, when all that is used once is there, and
     the end of the last."""
@@ -243,7 +243,7 @@ def near(what: str, seconds: float, least: float, most: float) -> None:
     assert least <= seconds <= most, f"{what} took {seconds:.1f} s instead of {least} to {most} s"
 
 
-@trial("clock_jumps")
+@trial("clock-jumps")
 def clock_jumps() -> str:
     """An hour ahead, a day back, and an hour ahead in the middle of the stop."""
     clock = Clock()
@@ -439,7 +439,7 @@ def median_latency(server: Berth) -> float:
     return statistics.median(took)
 
 
-@trial("log_pipe_full")
+@trial("log-pipe-full")
 def log_pipe_full() -> str:
     """Nobody reads; then somebody does, and gets every line that was not counted as lost."""
     seconds = short_or_long(2, 20)
@@ -475,7 +475,7 @@ def log_pipe_full() -> str:
             f" {read * 1e6:.0f} when it is read; probes within {max(took) * 1000:.0f} ms; stop in {stop:.1f} s")
 
 
-@trial("log_pipe_closed")
+@trial("log-pipe-closed")
 def log_pipe_closed() -> str:
     """Whoever read is gone; and a disk without any room."""
     seconds = short_or_long(1.5, 15)
@@ -518,7 +518,7 @@ def mounted(folder: pathlib.Path, *arguments: str) -> Iterator[pathlib.Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@trial("log_disk_full")
+@trial("log-disk-full")
 def log_disk_full() -> str:
     """The disk of the log fills in the middle of a line, and has room again later."""
     with mounted(common.WORK / "small-disk", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as disk:
@@ -552,7 +552,7 @@ def log_disk_full() -> str:
 
 # The disk
 
-@trial("disk_read_only")
+@trial("disk-read-only")
 def disk_read_only() -> str:
     """Nothing but the binary and its settings, on a disk that cannot be written: no /proc, /etc, /tmp."""
     source = common.WORK / "root"
@@ -591,7 +591,7 @@ def disk_read_only() -> str:
 
 # The process
 
-@trial("process_stopped")
+@trial("process-stopped")
 def process_stopped() -> str:
     """SIGSTOP and SIGCONT, as of a machine that is paused or moved.
 
@@ -639,7 +639,7 @@ GOOD = ('[log]\naccess = {access}\n[server]\nrequest_timeout = "{timeout}"\n'
 BAD = ('[server]\nrequest_timeout = "never"\n', "[server\n", "\0\xff", "[log]\nformats = 1\n", "")
 
 
-@trial("settings_storm")
+@trial("settings-storm")
 def settings_storm() -> str:
     """Settings that are good, bad or half written, again and again, with SIGHUPs; the last are good."""
     seconds = short_or_long(5, 60)
