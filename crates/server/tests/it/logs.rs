@@ -168,6 +168,22 @@ fn the_access_log_can_be_turned_off_and_filtered() {
 }
 
 #[test]
+fn a_filter_with_a_text_holds_for_access_lines_too() {
+    for (format, health) in [("text", "] /health "), ("json", "\"path\":\"/health\"")] {
+        let server = Berth::start(&[
+            // Of the two only one has an `h` in its message.
+            ("BERTH__LOG__FILTER", "info/h"),
+            ("BERTH__LOG__FORMAT", format),
+        ]);
+        server.get("/ready");
+        server.get("/health");
+        let log = server.stop();
+        assert!(log.iter().any(|line| line.contains(health)), "{log:#?}");
+        assert!(!log.iter().any(|line| line.contains("/ready")), "{log:#?}");
+    }
+}
+
+#[test]
 fn a_log_that_nobody_reads_stops_nobody() {
     let addr_of = |command: &mut std::process::Command| {
         // The log cannot tell the port, so choose one that is free now.
