@@ -4,15 +4,20 @@
 //! one's, and not how long it may leave an answer unread. Nor does it stop to read what a client
 //! asks for next while that client takes no answers: a small request takes a hundred times its size
 //! in memory.
+//!
+//! Idle connections are closed here as well. actix can do that, but makes a timer for each request
+//! and drops it at the next; one that a connection keeps saves 3 % of a request's instructions.
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use actix_rt::time::{Sleep, sleep};
+use actix_rt::time::{Instant, Sleep, sleep};
 use berth_handlers::Timeout;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -23,6 +28,8 @@ pub(crate) struct Patience {
     pub(crate) header: Duration,
     /// For its body.
     pub(crate) request: Timeout,
+    /// For the next request to begin. None when there is no next one.
+    pub(crate) keep_alive: Option<Duration>,
 }
 
 impl Patience {
@@ -37,6 +44,21 @@ impl Patience {
     }
 }
 
+/// How often an idle connection is looked at before it is closed: up to an eighth of the timeout
+/// late, never early.
+const LOOKS: u32 = 8;
+
+/// Whether a connection has been idle for too long. The other half of it is for actix, which then
+/// ends the connection as in its graceful stop: once what is in flight has been answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Idle(Rc<Cell<bool>>);
+
+impl Idle {
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.get()
+    }
+}
+
 type Timer = Pin<Box<Sleep>>;
 
 /// A byte stream that ends when its client makes it wait too long.
@@ -46,14 +68,17 @@ pub(crate) struct Connection<T> {
     waiting: Waiting,
     /// The last read left more to read.
     more: bool,
+    idle: Idle,
+    /// The next look whether it is idle, from its first answer on.
+    look: Option<Timer>,
 }
 
 /// What the client is waited for.
 enum Waiting {
     /// For nothing, or for what actix or the handler waits for.
     Elsewhere,
-    /// An answer has been written, and nothing has been read since.
-    Next,
+    /// An answer has been written, and nothing has been read since. So many looks have found it so.
+    Next { looks: u32 },
     /// The next head has begun, and is to be complete before the time is up.
     Head { timer: Timer, end: HeadEnd },
     /// It takes no more of the answer; it is to take some before the time is up.
@@ -67,14 +92,57 @@ impl<T> Connection<T> {
             patience,
             waiting: Waiting::Elsewhere,
             more: false,
+            idle: Idle::default(),
+            look: None,
+        }
+    }
+
+    pub(crate) fn idle(&self) -> Idle {
+        self.idle.clone()
+    }
+
+    /// Something has been written, and what follows may be a pause.
+    fn has_written(&mut self, cx: &mut Context<'_>) {
+        self.waiting = Waiting::Next { looks: 0 };
+        let Some(keep_alive) = self.patience.keep_alive else {
+            return;
+        };
+        // One timer for all pauses; it is over only if it went off while nobody looked.
+        if self.look.as_ref().is_none_or(|timer| timer.is_elapsed()) {
+            let mut timer = Box::pin(sleep(keep_alive / LOOKS));
+            // So that it wakes the task, whatever that waits for.
+            let _ = timer.as_mut().poll(cx);
+            self.look = Some(timer);
+        }
+    }
+
+    /// Looks whether the pause has become too long.
+    fn look(&mut self, cx: &mut Context<'_>) {
+        let (Waiting::Next { looks }, Some(timer), Some(keep_alive)) =
+            (&mut self.waiting, &mut self.look, self.patience.keep_alive)
+        else {
+            return;
+        };
+        while timer.as_mut().poll(cx).is_ready() {
+            // The first look does not count: the timer began before the pause did.
+            if *looks == LOOKS {
+                log::debug!("closing an idle connection");
+                self.idle.0.set(true);
+                // Where actix learns of it.
+                cx.waker().wake_by_ref();
+                self.waiting = Waiting::Elsewhere;
+                return;
+            }
+            *looks += 1;
+            timer.as_mut().reset(Instant::now() + keep_alive / LOOKS);
         }
     }
 
     /// Follows where the next head begins and ends.
     fn has_read(&mut self, bytes: &[u8]) {
         let complete = match &mut self.waiting {
-            Waiting::Next if bytes.ends_with(b"\r\n\r\n") => true,
-            Waiting::Next => {
+            Waiting::Next { .. } if bytes.ends_with(b"\r\n\r\n") => true,
+            Waiting::Next { .. } => {
                 let mut end = HeadEnd::default();
                 let complete = end.is_in(bytes);
                 if !complete {
@@ -122,6 +190,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
             this.waiting = Waiting::Elsewhere;
             return Poll::Ready(Ok(()));
         }
+        this.look(cx);
         Poll::Pending
     }
 }
@@ -138,7 +207,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
                 // Nobody would be told of what has come in meanwhile.
                 cx.waker().wake_by_ref();
             }
-            this.waiting = Waiting::Next;
+            this.has_written(cx);
             return Poll::Ready(written);
         }
         if !matches!(this.waiting, Waiting::Reader { .. }) {

@@ -13,10 +13,12 @@
 //! ```
 
 use std::{
+    cell::Cell,
     future::{poll_fn, ready},
     net::SocketAddr,
     pin::{Pin, pin},
     process::{self, ExitCode},
+    rc::Rc,
     sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
@@ -41,7 +43,7 @@ use tokio::sync::Notify;
 
 use crate::{
     app::{Face, Parts, exposition},
-    connection::{Connection, Patience},
+    connection::{Connection, Idle, Patience},
     descriptors::{self, Connections},
     listen,
     logging::{self, Logging},
@@ -216,6 +218,7 @@ fn patience(settings: &Settings, parts: &Parts) -> Patience {
     Patience {
         header: settings.server.client_header_timeout,
         request: parts.limits.body_timeout.clone(),
+        keep_alive: Some(settings.server.keep_alive).filter(|timeout| !timeout.is_zero()),
     }
 }
 
@@ -304,10 +307,10 @@ fn bind(
         Some(stop) => server.shutdown_signal(stop),
         None => server.disable_signals(),
     };
-    let keep_alive = if config.keep_alive.is_zero() {
-        KeepAlive::Disabled
-    } else {
-        KeepAlive::Timeout(config.keep_alive)
+    // Not by actix: see `Idle`.
+    let keep_alive = match port.patience.keep_alive {
+        Some(_) => KeepAlive::Os,
+        None => KeepAlive::Disabled,
     };
     let stopping = server.graceful_shutdown_signal();
     let mut addresses = Vec::new();
@@ -322,10 +325,21 @@ fn bind(
         server = server.listen("http", listener, move || {
             let patience = patience.clone();
             let stopping = stopping.clone();
+            // Of the connection that actix was handed last, whose signal it asks for at once.
+            let idle = Rc::new(Cell::new(Idle::default()));
+            let latest = Rc::clone(&idle);
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
                     let stopping = stopping.clone();
-                    async move { stopping.notified().await }
+                    let idle = latest.take();
+                    async move {
+                        let mut stopping = pin!(stopping.notified());
+                        poll_fn(|cx| match idle.is_over() {
+                            true => Poll::Ready(()),
+                            false => stopping.as_mut().poll(cx),
+                        })
+                        .await;
+                    }
                 })
                 .keep_alive(keep_alive)
                 .client_request_timeout(patience.header)
@@ -335,6 +349,7 @@ fn bind(
             fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
                 let connection = Connection::new(stream, patience.clone());
+                idle.set(connection.idle());
                 ready(Ok((connection, Protocol::Http1, peer)))
             })
             .and_then(http)

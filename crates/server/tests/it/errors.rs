@@ -1,6 +1,9 @@
 //! Every error has its true status and says what is wrong.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::process::{Berth, eventually};
 
@@ -179,6 +182,69 @@ fn a_client_that_trickles_a_later_head_is_left() {
     thread::sleep(Duration::from_millis(600));
     assert_eq!(client.get("/health").status, 200);
     client.send("GET /hea");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time_and_not_before() {
+    let keep_alive = Duration::from_secs(2);
+    let server = Berth::start(&[("BERTH__SERVER__KEEP_ALIVE", "2s")]);
+    // One that is used now and then stays.
+    let mut busy = server.client();
+    for _ in 0..20 {
+        assert_eq!(busy.get("/health").status, 200);
+        thread::sleep(keep_alive / 10);
+    }
+    let mut idle = server.client();
+    assert_eq!(idle.get("/health").status, 200);
+    assert_eq!(idle.get("/health").status, 200);
+    let last = Instant::now();
+    assert!(idle.is_closed());
+    assert!(last.elapsed() >= keep_alive, "{:?}", last.elapsed());
+
+    let server = Berth::start(&[("BERTH__SERVER__KEEP_ALIVE", "0s")]);
+    let mut client = server.client();
+    let answer = client.get("/health");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_connection_is_not_idle_while_a_request_is_in_flight() {
+    let pause = Duration::from_millis(1200);
+    let server = Berth::debug(&[("BERTH__SERVER__KEEP_ALIVE", "400ms")]);
+
+    // The handler takes its time.
+    let mut client = server.client();
+    assert_eq!(client.get("/health").status, 200);
+    assert_eq!(client.get("/debug/delay/1200ms").status, 200);
+    assert!(client.is_closed());
+
+    // The client takes its time for the body, once it may send it.
+    let mut client = server.client();
+    client.send(
+        "POST /debug/echo HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    );
+    assert_eq!(client.line().unwrap(), "HTTP/1.1 100 Continue");
+    assert_eq!(client.line().unwrap(), "");
+    thread::sleep(pause);
+    client.send("body");
+    assert_eq!(client.read().text(), "body");
+    assert!(client.is_closed());
+
+    // And amid the body, when the answer has begun.
+    let mut client = server.client();
+    client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbo");
+    thread::sleep(pause);
+    client.send("dy");
+    assert_eq!(client.read().text(), "body");
+    assert!(client.is_closed());
+
+    // The client takes its time to read the answer. What the pause has begun ends after it.
+    let mut client = server.client();
+    client.send("GET /debug/bytes/8000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+    thread::sleep(pause);
+    assert_eq!(client.read().body.len(), 8_000_000);
     assert!(client.is_closed());
 }
 
