@@ -334,9 +334,12 @@ fn bind(
                     let idle = latest.take();
                     async move {
                         let mut stopping = pin!(stopping.notified());
-                        poll_fn(|cx| match idle.is_over() {
-                            true => Poll::Ready(()),
-                            false => stopping.as_mut().poll(cx),
+                        poll_fn(|cx| {
+                            if idle.is_over() {
+                                Poll::Ready(())
+                            } else {
+                                stopping.as_mut().poll(cx)
+                            }
                         })
                         .await;
                     }
