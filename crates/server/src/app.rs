@@ -146,6 +146,10 @@ impl Parts {
 }
 
 impl Face {
+    pub(crate) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.parts.health)
+    }
+
     /// The app of one worker. In actix the last `wrap` is the first to see a request, so the path
     /// of a request reads from the bottom to the top, and that of its answer from the top down.
     pub(crate) fn app(

@@ -10,15 +10,18 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use actix_rt::time::{Instant, Sleep, sleep};
-use berth_handlers::Timeout;
+use actix_server::GracefulShutdownSignal;
+use berth_handlers::{Health, Timeout, health::Phase};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How long a connection waits for its client to go on.
@@ -48,14 +51,30 @@ impl Patience {
 /// late, never early.
 const LOOKS: u32 = 8;
 
-/// Whether a connection has been idle for too long. The other half of it is for actix, which then
-/// ends the connection as in its graceful stop: once what is in flight has been answered.
+/// Whether a connection has been idle for too long.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Idle(Rc<Cell<bool>>);
 
 impl Idle {
-    pub(crate) fn is_over(&self) -> bool {
-        self.0.get()
+    /// Ready when actix is to end the connection, once what is in flight on it has been answered: it
+    /// is idle, or the server is `stopping`.
+    pub(crate) async fn or(self, stopping: GracefulShutdownSignal, health: Arc<Health>) {
+        let mut stopping = pin!(stopping.notified());
+        let mut asked = false;
+        poll_fn(|cx| {
+            if self.0.get() {
+                return Poll::Ready(());
+            }
+            // actix asks at every request, and to ask further takes a lock that all connections
+            // share. The first time leaves the waker; then there is nothing to learn until the first
+            // signal has come, from which on the phase tells.
+            if asked && health.phase() != Phase::ShuttingDown {
+                return Poll::Pending;
+            }
+            asked = true;
+            stopping.as_mut().poll(cx)
+        })
+        .await;
     }
 }
 

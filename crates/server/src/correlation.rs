@@ -19,7 +19,7 @@ impl RequestId {
         self.0.clear();
         match headers.get(X_REQUEST_ID) {
             Some(given) if is_sane(given.as_bytes()) => self.0.extend_from_slice(given.as_bytes()),
-            _ => self.0.extend_from_slice(&hex(fastrand::u128(..))),
+            _ => push_random(&mut self.0),
         }
     }
 
@@ -41,14 +41,17 @@ fn is_sane(id: &[u8]) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.:+/=@".contains(b))
 }
 
-fn hex(id: u128) -> [u8; 32] {
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
-        pair[0] = byte >> 4;
-        pair[1] = byte & 15;
+/// Appends 32 random hexadecimal digits.
+fn push_random(text: &mut Vec<u8>) {
+    let before = text.len();
+    text.resize(before + 32, 0);
+    let digits = &mut text[before..];
+    fastrand::fill(digits);
+    // A byte for each digit is twice what is needed, but so the compiler does many digits at once.
+    for digit in digits {
+        *digit &= 15;
+        *digit += if *digit < 10 { b'0' } else { b'a' - 10 };
     }
-    // Without a table, so that the compiler can do all digits at once.
-    text.map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 })
 }
 
 /// The trace id of a W3C `traceparent`: 32 lower-case hexadecimal digits, not all zero.

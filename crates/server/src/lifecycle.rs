@@ -325,24 +325,13 @@ fn bind(
         server = server.listen("http", listener, move || {
             let patience = patience.clone();
             let stopping = stopping.clone();
+            let health = face.health();
             // Of the connection that actix was handed last, whose signal it asks for at once.
             let idle = Rc::new(Cell::new(Idle::default()));
             let latest = Rc::clone(&idle);
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
-                    let stopping = stopping.clone();
-                    let idle = latest.take();
-                    async move {
-                        let mut stopping = pin!(stopping.notified());
-                        poll_fn(|cx| {
-                            if idle.is_over() {
-                                Poll::Ready(())
-                            } else {
-                                stopping.as_mut().poll(cx)
-                            }
-                        })
-                        .await;
-                    }
+                    latest.take().or(stopping.clone(), Arc::clone(&health))
                 })
                 .keep_alive(keep_alive)
                 .client_request_timeout(patience.header)
