@@ -20,6 +20,7 @@ use futures_util::future::Either;
 use crate::{
     access_log::AccessLog,
     faults::Faults,
+    lobby::GoingOn,
     logging::{AccessLines, Logging},
     management::Private,
     readiness::CheckMetrics,
@@ -154,6 +155,7 @@ impl Face {
     /// of a request reads from the bottom to the top, and that of its answer from the top down.
     pub(crate) fn app(
         &self,
+        going_on: GoingOn,
     ) -> App<
         impl ServiceFactory<
             ServiceRequest,
@@ -193,7 +195,7 @@ impl Face {
             })
             // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(
-                ((metrics, access_log), draining),
+                ((metrics, access_log), (draining, going_on)),
                 Arc::clone(&self.routes),
             ))
     }

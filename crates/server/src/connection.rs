@@ -5,8 +5,9 @@
 //! asks for next while that client takes no answers: a small request takes a hundred times its size
 //! in memory.
 //!
-//! Idle connections are closed here as well. actix can do that, but makes a timer for each request
-//! and drops it at the next; one that a connection keeps saves 3 % of a request's instructions.
+//! Nor does actix let go of a connection on which nothing comes; see [`crate::lobby`]. It can close one
+//! that is idle, but makes a timer for each request and drops it at the next; one that the connection
+//! keeps saves 3 % of a request's instructions.
 
 use std::{
     cell::Cell,
@@ -23,6 +24,8 @@ use actix_rt::time::{Instant, Sleep, sleep};
 use actix_server::GracefulShutdownSignal;
 use berth_handlers::{Health, Timeout, health::Phase};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::lobby::GoingOn;
 
 /// How long a connection waits for its client to go on.
 #[derive(Debug, Clone)]
@@ -47,17 +50,21 @@ impl Patience {
     }
 }
 
-/// How often an idle connection is looked at before it is closed: up to an eighth of the timeout
-/// late, never early.
+/// How long nothing comes on a connection before it waits in the lobby again. The way there and back
+/// costs some 5 µs.
+pub(crate) const REST: Duration = Duration::from_millis(100);
+
+/// How often one that cannot is looked at before it is closed: up to an eighth of the timeout late,
+/// never early.
 const LOOKS: u32 = 8;
 
-/// Whether a connection has been idle for too long.
+/// Whether a connection has been idle for long enough.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Idle(Rc<Cell<bool>>);
 
 impl Idle {
-    /// Ready when actix is to end the connection, once what is in flight on it has been answered: it
-    /// is idle, or the server is `stopping`.
+    /// Ready when actix is to let go of the connection, once what is in flight on it has been answered:
+    /// it is idle, or the server is `stopping`.
     pub(crate) async fn or(self, stopping: GracefulShutdownSignal, health: Arc<Health>) {
         let mut stopping = pin!(stopping.notified());
         let mut asked = false;
@@ -82,37 +89,75 @@ type Timer = Pin<Box<Sleep>>;
 
 /// A byte stream that ends when its client makes it wait too long.
 pub(crate) struct Connection<T> {
-    io: T,
+    /// Gone when it rests.
+    io: Option<T>,
+    /// What has been read of it in the lobby.
+    head: Vec<u8>,
     patience: Patience,
     waiting: Waiting,
     /// The last read left more to read.
     more: bool,
+    /// The last read ended with the end of a head, so that actix keeps nothing of it.
+    clean: bool,
     idle: Idle,
-    /// The next look whether it is idle, from its first answer on.
-    look: Option<Timer>,
+    /// The next look whether it is idle, from its first answer on, and how long after the last.
+    look: Option<(Timer, Duration)>,
+    rest: Rest<T>,
 }
 
 /// What the client is waited for.
 enum Waiting {
     /// For nothing, or for what actix or the handler waits for.
     Elsewhere,
-    /// An answer has been written, and nothing has been read since. So many looks have found it so.
-    Next { looks: u32 },
+    /// An answer has been written, and nothing has been read since, for as long as looks have found.
+    Next { idle: Option<Duration> },
     /// The next head has begun, and is to be complete before the time is up.
     Head { timer: Timer, end: HeadEnd },
     /// It takes no more of the answer; it is to take some before the time is up.
     Reader { timer: Timer },
 }
 
+/// The way back to the lobby.
+struct Rest<T> {
+    going_on: GoingOn,
+    back: Rc<Cell<Option<T>>>,
+    turn: Turn,
+}
+
+/// Whose turn it is on the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nobody's: it is not on its way.
+    None,
+    /// actix's, to ask whether something has come, for which it is too late now.
+    Read,
+    /// actix's, to shut the connection down.
+    Shutdown,
+}
+
 impl<T> Connection<T> {
-    pub(crate) fn new(io: T, patience: Patience) -> Self {
+    /// `head` has been read of `io` before. Where the connection is to rest, `io` goes to `back`.
+    pub(crate) fn new(
+        io: T,
+        head: Vec<u8>,
+        patience: Patience,
+        going_on: GoingOn,
+        back: Rc<Cell<Option<T>>>,
+    ) -> Self {
         Self {
-            io,
+            io: Some(io),
+            clean: head.ends_with(HEAD_END),
+            head,
             patience,
             waiting: Waiting::Elsewhere,
             more: false,
             idle: Idle::default(),
             look: None,
+            rest: Rest {
+                going_on,
+                back,
+                turn: Turn::None,
+            },
         }
     }
 
@@ -122,45 +167,69 @@ impl<T> Connection<T> {
 
     /// Something has been written, and what follows may be a pause.
     fn has_written(&mut self, cx: &mut Context<'_>) {
-        self.waiting = Waiting::Next { looks: 0 };
+        self.waiting = Waiting::Next { idle: None };
         let Some(keep_alive) = self.patience.keep_alive else {
             return;
         };
         // One timer for all pauses; it is over only if it went off while nobody looked.
-        if self.look.as_ref().is_none_or(|timer| timer.is_elapsed()) {
-            let mut timer = Box::pin(sleep(keep_alive / LOOKS));
+        if self
+            .look
+            .as_ref()
+            .is_none_or(|(timer, _)| timer.is_elapsed())
+        {
+            let after = REST.min(keep_alive);
+            let mut timer = Box::pin(sleep(after));
             // So that it wakes the task, whatever that waits for.
             let _ = timer.as_mut().poll(cx);
-            self.look = Some(timer);
+            self.look = Some((timer, after));
+            self.waiting = Waiting::Next {
+                idle: Some(Duration::ZERO),
+            };
         }
     }
 
-    /// Looks whether the pause has become too long.
+    /// Looks whether the pause has become long enough.
     fn look(&mut self, cx: &mut Context<'_>) {
-        let (Waiting::Next { looks }, Some(timer), Some(keep_alive)) =
+        let (Waiting::Next { idle }, Some((timer, after)), Some(keep_alive)) =
             (&mut self.waiting, &mut self.look, self.patience.keep_alive)
         else {
             return;
         };
         while timer.as_mut().poll(cx).is_ready() {
-            // The first look does not count: the timer began before the pause did.
-            if *looks == LOOKS {
-                log::debug!("closing an idle connection");
-                self.idle.0.set(true);
-                // Where actix learns of it.
-                cx.waker().wake_by_ref();
-                self.waiting = Waiting::Elsewhere;
-                return;
+            match *idle {
+                // The timer began before the pause did.
+                None => {
+                    *idle = Some(Duration::ZERO);
+                    *after = REST.min(keep_alive);
+                }
+                Some(so_far) => {
+                    let so_far = so_far + *after;
+                    let rests = self.clean && self.rest.going_on.is_nothing();
+                    if rests || so_far >= keep_alive {
+                        if rests {
+                            self.rest.turn = Turn::Read;
+                        } else {
+                            log::debug!("closing an idle connection");
+                        }
+                        self.idle.0.set(true);
+                        // Where actix learns of it.
+                        cx.waker().wake_by_ref();
+                        self.waiting = Waiting::Elsewhere;
+                        return;
+                    }
+                    *idle = Some(so_far);
+                    *after = keep_alive / LOOKS;
+                }
             }
-            *looks += 1;
-            timer.as_mut().reset(Instant::now() + keep_alive / LOOKS);
+            timer.as_mut().reset(Instant::now() + *after);
         }
     }
 
     /// Follows where the next head begins and ends.
     fn has_read(&mut self, bytes: &[u8]) {
+        self.clean = bytes.ends_with(HEAD_END);
         let complete = match &mut self.waiting {
-            Waiting::Next { .. } if bytes.ends_with(b"\r\n\r\n") => true,
+            Waiting::Next { .. } if self.clean => true,
             Waiting::Next { .. } => {
                 let mut end = HeadEnd::default();
                 let complete = end.is_in(bytes);
@@ -179,13 +248,35 @@ impl<T> Connection<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        match this.rest.turn {
+            Turn::None => {}
+            Turn::Read => {
+                this.rest.turn = Turn::Shutdown;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // actix has not let go of it at once, so it does not know what we know. Then it ends.
+            Turn::Shutdown => this.rest.turn = Turn::None,
+        }
+        if !this.head.is_empty() {
+            let fits = this.head.len().min(buf.remaining());
+            buf.put_slice(&this.head[..fits]);
+            this.head.drain(..fits);
+            if this.head.is_empty() {
+                this.head = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let Some(io) = &mut this.io else {
+            return Poll::Ready(Ok(()));
+        };
         if matches!(this.waiting, Waiting::Reader { .. }) {
             // What it asks for next can wait until it takes its answer, see `poll_write`.
             return Poll::Pending;
@@ -197,7 +288,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        if Pin::new(&mut this.io).poll_read(cx, buf)?.is_ready() {
+        if Pin::new(io).poll_read(cx, buf)?.is_ready() {
             this.more = buf.remaining() == 0;
             this.has_read(&buf.filled()[before..]);
             return Poll::Ready(Ok(()));
@@ -214,14 +305,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(cx, buf) {
+        let Some(io) = &mut this.io else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        if let Poll::Ready(written) = Pin::new(io).poll_write(cx, buf) {
             if matches!(this.waiting, Waiting::Reader { .. }) {
                 // Nobody would be told of what has come in meanwhile.
                 cx.waker().wake_by_ref();
@@ -241,24 +335,40 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        match &mut self.io {
+            Some(io) => Pin::new(io).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.rest.turn == Turn::Shutdown {
+            let io = self.io.take();
+            self.rest.back.set(io);
+        }
+        match &mut self.io {
+            Some(io) => Pin::new(io).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
+
+/// What nearly every head ends with.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Finds the empty line that ends a head, in pieces as they come. Lines end with CR LF, or with LF
 /// alone, which actix takes too.
 #[derive(Debug, Default)]
-struct HeadEnd {
+pub(crate) struct HeadEnd {
     /// Nothing has come since the last LF, or only a CR.
     at_line: bool,
 }
 
 impl HeadEnd {
-    fn is_in(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn is_in(&mut self, bytes: &[u8]) -> bool {
+        if bytes.ends_with(HEAD_END) {
+            return true;
+        }
         for byte in bytes {
             match byte {
                 b'\n' if self.at_line => return true,

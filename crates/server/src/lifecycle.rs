@@ -14,7 +14,7 @@
 
 use std::{
     cell::Cell,
-    future::{poll_fn, ready},
+    future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
     process::{self, ExitCode},
@@ -24,15 +24,14 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{HttpService, KeepAlive, Protocol};
+use actix_http::{HttpService, KeepAlive};
 use actix_rt::{
     System,
-    net::TcpStream,
     signal::unix::{Signal, SignalKind, signal},
     time::{self, sleep},
 };
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{ServiceFactory as _, fn_factory, map_config};
 use actix_web::dev::AppConfig;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -43,9 +42,10 @@ use tokio::sync::Notify;
 
 use crate::{
     app::{Face, Parts, exposition},
-    connection::{Connection, Idle, Patience},
+    connection::{Idle, Patience},
     descriptors::{self, Connections},
     listen,
+    lobby::{GoingOn, Lobby},
     logging::{self, Logging},
     management::{self, Management},
     readiness::Checks,
@@ -290,7 +290,7 @@ fn private(
 /// Binds every address of a port and configures its server; nothing is accepted before that is
 /// polled. It ends with `stop`, or when it is told to.
 ///
-/// This is what actix-web's `HttpServer` does, but for [`Connection`].
+/// This is what actix-web's `HttpServer` does, but for the [`Lobby`].
 fn bind(
     settings: &Settings,
     face: &Face,
@@ -323,28 +323,37 @@ fn bind(
         let patience = port.patience.clone();
         let stopping = stopping.clone();
         server = server.listen("http", listener, move || {
-            let patience = patience.clone();
-            let stopping = stopping.clone();
+            let going_on = GoingOn::default();
             let health = face.health();
-            // Of the connection that actix was handed last, whose signal it asks for at once.
+            let signal = stopping.clone();
             let idle = Rc::new(Cell::new(Idle::default()));
             let latest = Rc::clone(&idle);
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
-                    latest.take().or(stopping.clone(), Arc::clone(&health))
+                    latest.take().or(signal.clone(), Arc::clone(&health))
                 })
                 .keep_alive(keep_alive)
                 .client_request_timeout(patience.header)
                 .client_disconnect_timeout(LAST_BYTES)
                 .local_addr(address)
-                .finish(map_config(face.app(), |()| AppConfig::default()));
-            fn_service(move |stream: TcpStream| {
-                let peer = stream.peer_addr().ok();
-                let connection = Connection::new(stream, patience.clone());
-                idle.set(connection.idle());
-                ready(Ok((connection, Protocol::Http1, peer)))
+                .finish(map_config(face.app(going_on.clone()), |()| {
+                    AppConfig::default()
+                }));
+            let (patience, stopping) = (patience.clone(), stopping.clone());
+            fn_factory(move || {
+                let http = http.new_service(());
+                let (idle, going_on) = (Rc::clone(&idle), going_on.clone());
+                let (patience, stopping) = (patience.clone(), stopping.clone());
+                async move {
+                    Ok::<_, ()>(Lobby {
+                        http: Rc::new(http.await?),
+                        idle,
+                        going_on,
+                        patience,
+                        stopping,
+                    })
+                }
             })
-            .and_then(http)
         })?;
     }
     Ok((server.run(), addresses))

@@ -10,6 +10,7 @@ mod faults;
 mod healthcheck;
 mod lifecycle;
 mod listen;
+mod lobby;
 mod logging;
 mod management;
 #[cfg(test)]

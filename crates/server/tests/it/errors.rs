@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::process::{Berth, eventually};
+use super::{
+    client::Client,
+    process::{Berth, eventually},
+};
 
 #[test]
 fn twenty_bad_requests() {
@@ -246,6 +249,85 @@ fn a_connection_is_not_idle_while_a_request_is_in_flight() {
     thread::sleep(pause);
     assert_eq!(client.read().body.len(), 8_000_000);
     assert!(client.is_closed());
+}
+
+/// Longer than a connection stays with actix when nothing comes on it.
+const MOMENT: Duration = Duration::from_millis(400);
+
+#[test]
+fn a_connection_goes_on_after_a_moment_without_a_request() {
+    let server = Berth::debug(&[]);
+    let mut client = server.client();
+    let pause = |client: &mut Client| {
+        thread::sleep(MOMENT);
+        assert_eq!(client.get("/health").status, 200);
+        thread::sleep(MOMENT);
+    };
+    pause(&mut client);
+    // With a body that comes later, when it is asked for.
+    client.send(
+        "POST /debug/echo HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    );
+    assert_eq!(client.line().unwrap(), "HTTP/1.1 100 Continue");
+    assert_eq!(client.line().unwrap(), "");
+    thread::sleep(MOMENT);
+    client.send("body");
+    assert_eq!(client.read().text(), "body");
+    pause(&mut client);
+    // In several pieces, two at once, with a body, and with one that comes later.
+    for piece in ["GET /health HT", "TP/1.1\r\nHost: t\r", "\n\r\n"] {
+        client.send(piece);
+        thread::sleep(MOMENT / 4);
+    }
+    assert_eq!(client.read().status, 200);
+    pause(&mut client);
+    client.send(
+        "GET /ready HTTP/1.1\r\nHost: t\r\n\r\nGET /debug/status/418 HTTP/1.1\r\nHost: t\r\n\r\n",
+    );
+    assert_eq!(client.read().status, 200);
+    assert_eq!(client.read().status, 418);
+    pause(&mut client);
+    client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbody");
+    assert_eq!(client.read().text(), "body");
+    pause(&mut client);
+    client.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n");
+    thread::sleep(MOMENT);
+    client.send("body");
+    assert_eq!(client.read().text(), "body");
+    pause(&mut client);
+    // A head larger than what is read at a time, and one that is too large.
+    let fill = format!("X-Fill: {}\r\n", "x".repeat(10_000));
+    assert_eq!(client.request("GET", "/health", &fill).status, 200);
+    pause(&mut client);
+    let fill = format!("X-Fill: {}\r\n", "x".repeat(200_000));
+    let _ = client.try_send(format!("GET /health HTTP/1.1\r\nHost: t\r\n{fill}\r\n"));
+    assert_eq!(client.read().status, 431);
+}
+
+#[test]
+fn what_a_client_sends_ahead_is_not_lost_in_a_pause() {
+    let server = Berth::start(&[]);
+    let mut client = server.client();
+    client.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\nGET /hea");
+    assert_eq!(client.read().status, 200);
+    thread::sleep(MOMENT);
+    client.send("dy HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.read().status, 404);
+}
+
+#[test]
+fn a_body_that_comes_late_is_no_request() {
+    let server = Berth::start(&[]);
+    for length in ["Content-Length: 36", "Transfer-Encoding: chunked"] {
+        let mut client = server.client();
+        client.send(format!(
+            "POST /health HTTP/1.1\r\nHost: t\r\n{length}\r\n\r\n"
+        ));
+        assert_eq!(client.read().status, 405);
+        thread::sleep(MOMENT);
+        let _ = client.try_send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert!(client.is_closed(), "{length}");
+    }
 }
 
 #[test]

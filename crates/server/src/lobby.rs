@@ -1,0 +1,228 @@
+//! Where a connection waits while nothing is asked on it.
+//!
+//! With actix, a connection takes 18 kB from its first moment to its last, most of it for buffers,
+//! and what thousands of them have taken, the allocator does not give back. So actix has a connection
+//! only from the end of a request's head until nothing has come for a moment. Before that, and after
+//! it, it waits here, where it takes less than a tenth.
+//!
+//! What can come on a connection that actix has let go of must be the beginning of a request, or the
+//! rest of a body would pass for one. So it stays with actix after a request that has a body, and
+//! where actix may have read a part of the next.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_http::{Protocol, error::DispatchError};
+use actix_rt::{net::TcpStream, time::timeout};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{Service, forward_ready};
+use actix_web::dev::{Payload, ServiceRequest};
+use berth_metrics::{Observe, Outcome, RouteId};
+use futures_util::future::{Either, LocalBoxFuture, select};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+
+use crate::connection::{Connection, HeadEnd, Idle, Patience, REST};
+
+/// A longer head than this is actix's to refuse, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// How much is read at a time, in bytes: as long as most heads are.
+const PIECE: usize = 1024;
+
+/// The answer to half a head, as actix gives it.
+const TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What is going on on the connection that the worker is just busy with. [`Lobby`] puts in what belongs
+/// to the connection, so that a request need not look for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GoingOn(Rc<Cell<State>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    in_flight: usize,
+    /// The last request has a body, which may not have come yet.
+    body: bool,
+}
+
+impl GoingOn {
+    /// Whether the connection has nothing to do until its next request.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let state = self.0.get();
+        state.in_flight == 0 && !state.body
+    }
+
+    /// Completes with `what`, which is all that goes on on one connection.
+    async fn with<T>(&self, what: impl Future<Output = T>) -> T {
+        // In a box, which is not there while the connection waits.
+        let mut what = Box::pin(what);
+        let mut own = State::default();
+        poll_fn(|cx| {
+            self.0.set(own);
+            let outcome = what.as_mut().poll(cx);
+            own = self.0.get();
+            outcome
+        })
+        .await
+    }
+}
+
+impl Observe for GoingOn {
+    type Record = ();
+
+    fn begin(&self, (): &mut (), req: &ServiceRequest, _: RouteId) {
+        let (_, payload) = req.parts();
+        self.0.set(State {
+            in_flight: self.0.get().in_flight + 1,
+            body: !matches!(payload, Payload::None),
+        });
+    }
+
+    fn end(&self, (): &mut (), _: &Outcome) {
+        let state = self.0.get();
+        self.0.set(State {
+            // At the very end, one may be dropped while nobody is busy with its connection.
+            in_flight: state.in_flight.saturating_sub(1),
+            ..state
+        });
+    }
+}
+
+/// Lets connections in to the service `http`, each when a request has come on it.
+pub(crate) struct Lobby<S> {
+    pub(crate) http: Rc<S>,
+    /// Of the connection that `http` was handed last, whose signal it asks for at once.
+    pub(crate) idle: Rc<Cell<Idle>>,
+    pub(crate) going_on: GoingOn,
+    pub(crate) patience: Patience,
+    pub(crate) stopping: GracefulShutdownSignal,
+}
+
+/// What [`Lobby`] lets in to.
+pub(crate) type Guest = (Connection<TcpStream>, Protocol, Option<SocketAddr>);
+
+impl<S> Service<TcpStream> for Lobby<S>
+where
+    S: Service<Guest, Response = (), Error = DispatchError> + 'static,
+{
+    type Response = ();
+    type Error = DispatchError;
+    type Future = LocalBoxFuture<'static, Result<(), DispatchError>>;
+
+    forward_ready!(http);
+
+    fn call(&self, mut stream: TcpStream) -> Self::Future {
+        let http = Rc::clone(&self.http);
+        let idle = Rc::clone(&self.idle);
+        let going_on = self.going_on.clone();
+        let patience = self.patience.clone();
+        let stopping = self.stopping.clone();
+        Box::pin(async move {
+            let peer = stream.peer_addr().ok();
+            let mut head = match wait(patience.header, &stopping, head(&mut stream)).await {
+                Ok(head) => head?,
+                Err(Over::Time) => {
+                    log::debug!("a client took too long for the head of its first request");
+                    poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, TIMEOUT)).await?;
+                    None
+                }
+                Err(Over::Stop) => None,
+            };
+            while let Some(first) = head {
+                let rested = Rc::default();
+                let connection = Connection::new(
+                    stream,
+                    first,
+                    patience.clone(),
+                    going_on.clone(),
+                    Rc::clone(&rested),
+                );
+                idle.set(connection.idle());
+                going_on
+                    .with(http.call((connection, Protocol::Http1, peer)))
+                    .await?;
+                let Some(back) = rested.take() else { break };
+                stream = back;
+                head = next(&mut stream, &patience, &stopping).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Waits for the head of another request, after a moment without one. `None` when there is none.
+async fn next(
+    stream: &mut TcpStream,
+    patience: &Patience,
+    stopping: &GracefulShutdownSignal,
+) -> io::Result<Option<Vec<u8>>> {
+    let idle = patience.keep_alive.unwrap_or_default();
+    match wait(idle.saturating_sub(REST), stopping, stream.readable()).await {
+        Ok(begun) => begun?,
+        Err(Over::Time) => {
+            log::debug!("closing an idle connection");
+            return Ok(None);
+        }
+        Err(Over::Stop) => return Ok(None),
+    }
+    match wait(patience.header, stopping, head(stream)).await {
+        Ok(head) => head,
+        Err(Over::Time) => {
+            log::debug!("a client took too long for the head of its next request");
+            Ok(None)
+        }
+        Err(Over::Stop) => Ok(None),
+    }
+}
+
+/// Why something is not waited for any longer.
+enum Over {
+    Time,
+    Stop,
+}
+
+/// Waits for `what` within `limit`, and until the server stops.
+async fn wait<T>(
+    limit: Duration,
+    stopping: &GracefulShutdownSignal,
+    what: impl Future<Output = T>,
+) -> Result<T, Over> {
+    match select(pin!(timeout(limit, what)), pin!(stopping.notified())).await {
+        Either::Left((Ok(outcome), _)) => Ok(outcome),
+        Either::Left((Err(_), _)) => Err(Over::Time),
+        Either::Right(_) => Err(Over::Stop),
+    }
+}
+
+/// Reads to the end of a head, and what comes with it. `None` when the client leaves before.
+async fn head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    let mut end = HeadEnd::default();
+    loop {
+        let before = head.len();
+        poll_fn(|cx| read(stream, cx, &mut head)).await?;
+        if head.len() == before {
+            return Ok(None);
+        }
+        if end.is_in(&head[before..]) || head.len() > MAX_HEAD {
+            return Ok(Some(head));
+        }
+    }
+}
+
+fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<()>> {
+    // Not kept while it waits.
+    let mut piece = [0; PIECE];
+    let mut buffer = ReadBuf::new(&mut piece);
+    let outcome = Pin::new(stream).poll_read(cx, &mut buffer);
+    into.extend_from_slice(buffer.filled());
+    outcome
+}
