@@ -104,7 +104,7 @@ def slow_heads() -> str:
     count, seconds = short_or_long(300, 2000), short_or_long(4, 60)
     with Berth(BERTH__SERVER__CLIENT_HEADER_TIMEOUT="1s", BERTH__SERVER__REQUEST_TIMEOUT="2s",
                BERTH__SERVER__KEEP_ALIVE="2s") as server:
-        with at_rest(server, 12) as memory:
+        with at_rest(server, short_or_long(6, 20)) as memory:
             with probes(server) as took:
                 first = [Slow(server, b"", ENDLESS_HEAD) for _ in range(count)]
                 kept = [Slow(server, VALID, ENDLESS_HEAD) for _ in range(count)]
@@ -182,8 +182,8 @@ def idle_connections() -> str:
     count = short_or_long(5000, 15_000)
     descriptors_for(count)
     with Berth(BERTH__SERVER__KEEP_ALIVE="3s", BERTH__SERVER__CLIENT_HEADER_TIMEOUT="5s") as server:
-        # The allocator keeps what it has got once, so what counts is that it is used again.
-        with at_rest(server, count * 0.03) as memory, probes(server) as took:
+        # An idle connection takes 2 kB, and some are still with actix, where one takes 18.
+        with at_rest(server, count * 0.008) as memory, probes(server) as took:
             for _ in range(short_or_long(3, 10)):
                 idle = make_idle(server, count)
                 wait_until(lambda: server.descriptors() >= count, f"{count} clients do not all get in", 10)
@@ -193,12 +193,12 @@ def idle_connections() -> str:
                 wait_until(lambda: server.descriptors() < 100, "descriptors of clients that have left", 5)
             started = time.monotonic()
             endings = wait_for_end(make_idle(server, count), 20)
-            for group, limit, what, last in [(endings[1::2], 3, "idle after a request", b"HTTP/1.1 200 "),
+            for group, limit, what, last in [(endings[1::2], 3, "idle after a request", b""),
                                              (endings[0::2], 5, "silent", b"HTTP/1.1 408 ")]:
                 # They were made one after the other, and a busy machine looks a little late.
                 span = max(at for at, _ in group) - started
                 assert limit - 1 < span < limit + 4, f"a connection was {what} for {span:.1f} s; the limit is {limit} s"
-                wrong = [received for _, received in group if not received.startswith(last)]
+                wrong = [received for _, received in group if received[:13] != last]
                 assert not wrong, f"{len(wrong)} that were {what} got {wrong[0][:50]}"
             span = time.monotonic() - started
     return (f"{count} idle connections, closed within {span:.1f} s (limits 3 and 5 s); {probed(took)}, "
@@ -206,10 +206,11 @@ def idle_connections() -> str:
 
 
 def make_idle(server: Berth, count: int) -> list[socket.socket]:
-    """Every second one sends a request."""
+    """Every second one makes a request."""
     idle = [server.connect() for _ in range(count)]
     for client in idle[1::2]:
         client.sendall(VALID)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     return idle
 
 
