@@ -54,8 +54,8 @@ impl Patience {
 /// costs some 5 µs.
 pub(crate) const REST: Duration = Duration::from_millis(100);
 
-/// How often one that cannot is looked at before it is closed: up to an eighth of the timeout late,
-/// never early.
+/// How often one that cannot is looked at before it is closed: up to an eighth of the timeout and a
+/// moment late, never early.
 const LOOKS: u32 = 8;
 
 /// Whether a connection has been idle for long enough.
@@ -97,7 +97,7 @@ pub(crate) struct Connection<T> {
     waiting: Waiting,
     /// The last read left more to read.
     more: bool,
-    /// The last read ended with the end of a head, so that actix keeps nothing of it.
+    /// The last read ended with the end of a head, so that actix keeps no part of the next.
     clean: bool,
     idle: Idle,
     /// The next look whether it is idle, from its first answer on, and how long after the last.
@@ -168,6 +168,8 @@ impl<T> Connection<T> {
     /// Something has been written, and what follows may be a pause.
     fn has_written(&mut self, cx: &mut Context<'_>) {
         self.waiting = Waiting::Next { idle: None };
+        // actix had read another request before, and it has been answered: the way back is off.
+        self.rest.turn = Turn::None;
         let Some(keep_alive) = self.patience.keep_alive else {
             return;
         };
@@ -202,6 +204,11 @@ impl<T> Connection<T> {
                     *idle = Some(Duration::ZERO);
                     *after = REST.min(keep_alive);
                 }
+                // An answer pauses: that is not the client's.
+                Some(_) if self.rest.going_on.is_answering() => {
+                    *idle = Some(Duration::ZERO);
+                    *after = keep_alive / LOOKS;
+                }
                 Some(so_far) => {
                     let so_far = so_far + *after;
                     let rests = self.clean && self.rest.going_on.is_nothing();
@@ -229,7 +236,7 @@ impl<T> Connection<T> {
     fn has_read(&mut self, bytes: &[u8]) {
         self.clean = bytes.ends_with(HEAD_END);
         let complete = match &mut self.waiting {
-            Waiting::Next { .. } if self.clean => true,
+            Waiting::Next { .. } if self.clean && begins(bytes) => true,
             Waiting::Next { .. } => {
                 let mut end = HeadEnd::default();
                 let complete = end.is_in(bytes);
@@ -342,7 +349,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.rest.turn == Turn::Shutdown {
+        if self.rest.turn == Turn::Shutdown && self.rest.going_on.is_nothing() {
             let io = self.io.take();
             self.rest.back.set(io);
         }
@@ -357,28 +364,41 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Finds the empty line that ends a head, in pieces as they come. Lines end with CR LF, or with LF
-/// alone, which actix takes too.
+/// alone, which actix takes too; empty ones before the head belong to it.
 #[derive(Debug, Default)]
 pub(crate) struct HeadEnd {
+    /// Something has come that is not an empty line.
+    begun: bool,
     /// Nothing has come since the last LF, or only a CR.
     at_line: bool,
 }
 
 impl HeadEnd {
     pub(crate) fn is_in(&mut self, bytes: &[u8]) -> bool {
-        if bytes.ends_with(HEAD_END) {
+        // Nearly every head comes whole.
+        if begins(bytes) && bytes.ends_with(HEAD_END) {
             return true;
         }
         for byte in bytes {
             match byte {
-                b'\n' if self.at_line => return true,
+                b'\n' if self.at_line && self.begun => return true,
                 b'\n' => self.at_line = true,
                 b'\r' => {}
-                _ => self.at_line = false,
+                _ => {
+                    self.begun = true;
+                    self.at_line = false;
+                }
             }
         }
         false
     }
+}
+
+/// Whether this begins with a line that is not empty.
+fn begins(bytes: &[u8]) -> bool {
+    bytes
+        .first()
+        .is_some_and(|byte| !matches!(byte, b'\r' | b'\n'))
 }
 
 #[cfg(test)]
@@ -393,6 +413,10 @@ mod tests {
             (vec!["GET / HTTP/1.1\r\nHost: t\r\n\r\nbody"], true),
             (vec!["GET / HTTP/1.1\r", "\n", "\r", "\n"], true),
             (vec!["GET / HTTP/1.1\r\n", "Host: t\r\n"], false),
+            (vec!["\r\n\r\n"], false),
+            (vec!["\n\n", "GET / HTTP/1.1\r\n"], false),
+            (vec!["\r\n\r\nGET / HTTP/1.1\r\n", "\r\n"], true),
+            (vec!["\r\n", "GET / HTTP/1.1\r\n\r\n"], true),
             (vec!["GET / HTTP/1.1\r\n", "\r"], false),
             (vec!["\r"], false),
             (vec![""], false),

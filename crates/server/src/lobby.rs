@@ -37,7 +37,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// How much is read at a time, in bytes: as long as most heads are.
 const PIECE: usize = 1024;
 
-/// The answer to half a head, as actix gives it.
+/// The answer to half a head.
 const TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -58,6 +58,11 @@ impl GoingOn {
     pub(crate) fn is_nothing(&self) -> bool {
         let state = self.0.get();
         state.in_flight == 0 && !state.body
+    }
+
+    /// Whether it has an answer that is not complete.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.0.get().in_flight > 0
     }
 
     /// Completes with `what`, which is all that goes on on one connection.
@@ -212,10 +217,16 @@ async fn head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         if head.len() == before {
             return Ok(None);
         }
-        if end.is_in(&head[before..]) || head.len() > MAX_HEAD {
+        if end.is_in(&head[before..]) || head.len() > MAX_HEAD || !can_be_http(&head) {
             return Ok(Some(head));
         }
     }
+}
+
+/// Whether a method can begin like this. TLS does not, and actix says so at once.
+fn can_be_http(head: &[u8]) -> bool {
+    let mut bytes = head.iter().skip_while(|byte| matches!(byte, b'\r' | b'\n'));
+    bytes.next().is_none_or(u8::is_ascii_alphabetic)
 }
 
 fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<()>> {
