@@ -182,8 +182,8 @@ def idle_connections() -> str:
     count = short_or_long(5000, 15_000)
     descriptors_for(count)
     with Berth(BERTH__SERVER__KEEP_ALIVE="3s", BERTH__SERVER__CLIENT_HEADER_TIMEOUT="5s") as server:
-        # An idle connection takes 2 kB, and those of the last moment are still with actix, where one takes
-        # 18. How many that are depends on how fast they come.
+        # An idle connection takes 2 kB. Here all requests come in one moment, in which each takes 18, and the
+        # allocator keeps what it has got once.
         with at_rest(server, count * 0.014) as memory, probes(server) as took:
             for _ in range(short_or_long(3, 10)):
                 idle = make_idle(server, count)
@@ -194,12 +194,12 @@ def idle_connections() -> str:
                 wait_until(lambda: server.descriptors() < 100, "descriptors of clients that have left", 5)
             started = time.monotonic()
             endings = wait_for_end(make_idle(server, count), 20)
-            for group, limit, what, last in [(endings[1::2], 3, "idle after a request", b""),
+            for group, limit, what, last in [(endings[1::2], 3, "idle after a request", b"HTTP/1.1 200 "),
                                              (endings[0::2], 5, "silent", b"HTTP/1.1 408 ")]:
                 # They were made one after the other, and a busy machine looks a little late.
                 span = max(at for at, _ in group) - started
                 assert limit - 1 < span < limit + 4, f"a connection was {what} for {span:.1f} s; the limit is {limit} s"
-                wrong = [received for _, received in group if received[:13] != last]
+                wrong = [received for _, received in group if not received.startswith(last)]
                 assert not wrong, f"{len(wrong)} that were {what} got {wrong[0][:50]}"
             span = time.monotonic() - started
     return (f"{count} idle connections, closed within {span:.1f} s (limits 3 and 5 s); {probed(took)}, "
@@ -207,11 +207,10 @@ def idle_connections() -> str:
 
 
 def make_idle(server: Berth, count: int) -> list[socket.socket]:
-    """Every second one makes a request."""
+    """Every second one sends a request."""
     idle = [server.connect() for _ in range(count)]
     for client in idle[1::2]:
         client.sendall(VALID)
-        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     return idle
 
 
