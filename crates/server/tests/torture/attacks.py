@@ -104,7 +104,7 @@ def slow_heads() -> str:
     count, seconds = short_or_long(300, 2000), short_or_long(4, 60)
     with Berth(BERTH__SERVER__CLIENT_HEADER_TIMEOUT="1s", BERTH__SERVER__REQUEST_TIMEOUT="2s",
                BERTH__SERVER__KEEP_ALIVE="2s") as server:
-        with at_rest(server, short_or_long(6, 20)) as memory:
+        with at_rest(server, short_or_long(6, 12)) as memory:
             with probes(server) as took:
                 first = [Slow(server, b"", ENDLESS_HEAD) for _ in range(count)]
                 kept = [Slow(server, VALID, ENDLESS_HEAD) for _ in range(count)]
