@@ -25,7 +25,10 @@ use actix_server::GracefulShutdownSignal;
 use berth_handlers::{Health, Timeout, health::Phase};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::lobby::GoingOn;
+use crate::{
+    head::{self, Head, Progress},
+    lobby::GoingOn,
+};
 
 /// How long a connection waits for its client to go on.
 #[derive(Debug, Clone)]
@@ -91,8 +94,8 @@ type Timer = Pin<Box<Sleep>>;
 pub(crate) struct Connection<T> {
     /// Gone when it rests.
     io: Option<T>,
-    /// What has been read of it in the lobby.
-    head: Vec<u8>,
+    /// What has been read of it and is actix's to have.
+    read: Vec<u8>,
     patience: Patience,
     waiting: Waiting,
     /// The last read left more to read.
@@ -100,6 +103,8 @@ pub(crate) struct Connection<T> {
     /// The last read ended with the end of a head, so that actix keeps no part of the next.
     clean: bool,
     idle: Idle,
+    /// What has come of the next head, where actix has no part of it.
+    begun: Option<Begun>,
     /// The next look whether it is idle, from its first answer on, and how long after the last.
     look: Option<(Timer, Duration)>,
     rest: Rest<T>,
@@ -109,19 +114,34 @@ pub(crate) struct Connection<T> {
 enum Waiting {
     /// For nothing, or for what actix or the handler waits for.
     Elsewhere,
-    /// An answer has been written, and nothing has been read since, for as long as looks have found.
+    /// An answer has been written, and actix has been given nothing since, for as long as looks have
+    /// found.
     Next { idle: Option<Duration> },
-    /// The next head has begun, and is to be complete before the time is up.
-    Head { timer: Timer, end: HeadEnd },
+    /// actix has the beginning of the next head, which is to be complete before the time is up.
+    Head { timer: Timer, end: head::End },
     /// It takes no more of the answer; it is to take some before the time is up.
     Reader { timer: Timer },
+}
+
+/// The beginning of the next head, which actix does not have, and the time until which it is to be
+/// complete.
+struct Begun {
+    head: Head,
+    timer: Timer,
 }
 
 /// The way back to the lobby.
 struct Rest<T> {
     going_on: GoingOn,
-    back: Rc<Cell<Option<T>>>,
+    back: Rc<Cell<Option<Rested<T>>>>,
     turn: Turn,
+}
+
+/// What actix has let go of.
+pub(crate) struct Rested<T> {
+    pub(crate) io: T,
+    /// What has been read of the next head, and the end of its time.
+    pub(crate) begun: Option<(Head, Instant)>,
 }
 
 /// Whose turn it is on the way back.
@@ -136,22 +156,23 @@ enum Turn {
 }
 
 impl<T> Connection<T> {
-    /// `head` has been read of `io` before. Where the connection is to rest, `io` goes to `back`.
+    /// `read` has been read of `io` before. Where the connection is to rest, `io` goes to `back`.
     pub(crate) fn new(
         io: T,
-        head: Vec<u8>,
+        read: Vec<u8>,
         patience: Patience,
         going_on: GoingOn,
-        back: Rc<Cell<Option<T>>>,
+        back: Rc<Cell<Option<Rested<T>>>>,
     ) -> Self {
         Self {
             io: Some(io),
-            clean: head.ends_with(HEAD_END),
-            head,
+            clean: head::ends(&read),
+            read,
             patience,
             waiting: Waiting::Elsewhere,
             more: false,
             idle: Idle::default(),
+            begun: None,
             look: None,
             rest: Rest {
                 going_on,
@@ -168,6 +189,11 @@ impl<T> Connection<T> {
     /// Something has been written, and what follows may be a pause.
     fn has_written(&mut self, cx: &mut Context<'_>) {
         self.waiting = Waiting::Next { idle: None };
+        if let Some(begun) = &mut self.begun {
+            // The client was busy with an answer until now.
+            let end = Instant::now() + self.patience.header;
+            begun.timer.as_mut().reset(end);
+        }
         // actix had read another request before, and it has been answered: the way back is off.
         self.rest.turn = Turn::None;
         let Some(keep_alive) = self.patience.keep_alive else {
@@ -232,26 +258,77 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Follows where the next head begins and ends.
-    fn has_read(&mut self, bytes: &[u8]) {
-        self.clean = bytes.ends_with(HEAD_END);
-        let complete = match &mut self.waiting {
-            Waiting::Next { .. } if self.clean && begins(bytes) => true,
-            Waiting::Next { .. } => {
-                let mut end = HeadEnd::default();
-                let complete = end.is_in(bytes);
-                if !complete {
-                    let timer = self.patience.timer();
-                    self.waiting = Waiting::Head { timer, end };
-                }
-                complete
+    /// Follows where the next head begins and ends. Whether actix is to have what has come as it is;
+    /// otherwise it has been put aside.
+    fn has_read(&mut self, bytes: &[u8]) -> bool {
+        let ends = head::ends(bytes);
+        match &mut self.waiting {
+            // Nearly always.
+            Waiting::Next { .. } if ends && head::begins(bytes) && self.begun.is_none() => {
+                self.waiting = Waiting::Elsewhere;
             }
-            Waiting::Head { end, .. } => end.is_in(bytes),
-            Waiting::Elsewhere | Waiting::Reader { .. } => false,
-        };
-        if complete {
-            self.waiting = Waiting::Elsewhere;
+            // No part of the last request, for sure.
+            Waiting::Next { .. } if self.clean && self.rest.going_on.is_nothing() => {
+                if !bytes.is_empty() {
+                    self.put_aside(bytes);
+                    return false;
+                }
+            }
+            Waiting::Next { .. } => {
+                let mut end = head::End::default();
+                self.waiting = if end.is_in(bytes) {
+                    Waiting::Elsewhere
+                } else {
+                    let timer = self.patience.timer();
+                    Waiting::Head { timer, end }
+                };
+            }
+            Waiting::Head { end, .. } => {
+                if end.is_in(bytes) {
+                    self.waiting = Waiting::Elsewhere;
+                }
+            }
+            Waiting::Elsewhere | Waiting::Reader { .. } => {}
         }
+        self.clean = ends;
+        true
+    }
+
+    /// Keeps the beginning of a head until the rest of it has come.
+    fn put_aside(&mut self, bytes: &[u8]) {
+        let limit = self.patience.header;
+        let mut begun = self.begun.take().unwrap_or_else(|| Begun {
+            head: Head::default(),
+            timer: Box::pin(sleep(limit)),
+        });
+        let progress = begun.head.push(bytes);
+        if progress == Progress::Half {
+            self.begun = Some(begun);
+            return;
+        }
+        let end;
+        (self.read, end) = begun.head.into_parts();
+        self.clean = head::ends(&self.read);
+        self.waiting = if progress == Progress::Whole {
+            Waiting::Elsewhere
+        } else {
+            let timer = begun.timer;
+            Waiting::Head { timer, end }
+        };
+    }
+
+    /// Gives actix what is its to have. Whether there was anything.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        if self.read.is_empty() {
+            return false;
+        }
+        let fits = self.read.len().min(buf.remaining());
+        buf.put_slice(&self.read[..fits]);
+        self.read.drain(..fits);
+        if self.read.is_empty() {
+            self.read = Vec::new();
+        }
+        true
     }
 }
 
@@ -272,18 +349,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             // actix has not let go of it at once, so it does not know what we know. Then it ends.
             Turn::Shutdown => this.rest.turn = Turn::None,
         }
-        if !this.head.is_empty() {
-            let fits = this.head.len().min(buf.remaining());
-            buf.put_slice(&this.head[..fits]);
-            this.head.drain(..fits);
-            if this.head.is_empty() {
-                this.head = Vec::new();
-            }
+        if this.give(buf) {
             return Poll::Ready(Ok(()));
         }
-        let Some(io) = &mut this.io else {
-            return Poll::Ready(Ok(()));
-        };
         if matches!(this.waiting, Waiting::Reader { .. }) {
             // What it asks for next can wait until it takes its answer, see `poll_write`.
             return Poll::Pending;
@@ -295,16 +363,32 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        if Pin::new(io).poll_read(cx, buf)?.is_ready() {
-            this.more = buf.remaining() == 0;
-            this.has_read(&buf.filled()[before..]);
-            return Poll::Ready(Ok(()));
+        loop {
+            let Some(io) = &mut this.io else {
+                return Poll::Ready(Ok(()));
+            };
+            if Pin::new(io).poll_read(cx, buf)?.is_pending() {
+                break;
+            }
+            let full = buf.remaining() == 0;
+            if this.has_read(&buf.filled()[before..]) {
+                this.more = full;
+                return Poll::Ready(Ok(()));
+            }
+            buf.set_filled(before);
+            if this.give(buf) {
+                return Poll::Ready(Ok(()));
+            }
         }
-        if let Waiting::Head { timer, .. } = &mut this.waiting {
-            ready!(timer.as_mut().poll(cx));
+        let timer = match (&mut this.waiting, &mut this.begun) {
+            (Waiting::Head { timer, .. }, _) | (_, Some(Begun { timer, .. })) => Some(timer),
+            _ => None,
+        };
+        if timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
             log::debug!("a client took too long for the head of its next request");
             // To actix the client has hung up, so what is still to be answered is answered.
             this.waiting = Waiting::Elsewhere;
+            this.begun = None;
             return Poll::Ready(Ok(()));
         }
         this.look(cx);
@@ -350,80 +434,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.rest.turn == Turn::Shutdown && self.rest.going_on.is_nothing() {
+            let begun = self.begun.take();
+            let begun = begun.map(|begun| (begun.head, begun.timer.deadline()));
             let io = self.io.take();
-            self.rest.back.set(io);
+            self.rest.back.set(io.map(|io| Rested { io, begun }));
         }
         match &mut self.io {
             Some(io) => Pin::new(io).poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-/// What nearly every head ends with.
-const HEAD_END: &[u8] = b"\r\n\r\n";
-
-/// Finds the empty line that ends a head, in pieces as they come. Lines end with CR LF, or with LF
-/// alone, which actix takes too; empty ones before the head belong to it.
-#[derive(Debug, Default)]
-pub(crate) struct HeadEnd {
-    /// Something has come that is not an empty line.
-    begun: bool,
-    /// Nothing has come since the last LF, or only a CR.
-    at_line: bool,
-}
-
-impl HeadEnd {
-    pub(crate) fn is_in(&mut self, bytes: &[u8]) -> bool {
-        // Nearly every head comes whole.
-        if begins(bytes) && bytes.ends_with(HEAD_END) {
-            return true;
-        }
-        for byte in bytes {
-            match byte {
-                b'\n' if self.at_line && self.begun => return true,
-                b'\n' => self.at_line = true,
-                b'\r' => {}
-                _ => {
-                    self.begun = true;
-                    self.at_line = false;
-                }
-            }
-        }
-        false
-    }
-}
-
-/// Whether this begins with a line that is not empty.
-fn begins(bytes: &[u8]) -> bool {
-    bytes
-        .first()
-        .is_some_and(|byte| !matches!(byte, b'\r' | b'\n'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::HeadEnd;
-
-    #[test]
-    fn a_head_ends_with_an_empty_line() {
-        for (pieces, ends) in [
-            (vec!["GET / HTTP/1.1\r\nHost: t\r\n\r\n"], true),
-            (vec!["GET / HTTP/1.1\nHost: t\n\n"], true),
-            (vec!["GET / HTTP/1.1\r\nHost: t\r\n\r\nbody"], true),
-            (vec!["GET / HTTP/1.1\r", "\n", "\r", "\n"], true),
-            (vec!["GET / HTTP/1.1\r\n", "Host: t\r\n"], false),
-            (vec!["\r\n\r\n"], false),
-            (vec!["\n\n", "GET / HTTP/1.1\r\n"], false),
-            (vec!["\r\n\r\nGET / HTTP/1.1\r\n", "\r\n"], true),
-            (vec!["\r\n", "GET / HTTP/1.1\r\n\r\n"], true),
-            (vec!["GET / HTTP/1.1\r\n", "\r"], false),
-            (vec!["\r"], false),
-            (vec![""], false),
-        ] {
-            let mut end = HeadEnd::default();
-            let found = pieces.iter().any(|piece| end.is_in(piece.as_bytes()));
-            assert_eq!(found, ends, "{pieces:?}");
         }
     }
 }

@@ -16,12 +16,15 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use actix_http::{Protocol, error::DispatchError};
-use actix_rt::{net::TcpStream, time::timeout};
+use actix_rt::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use actix_server::GracefulShutdownSignal;
 use actix_service::{Service, forward_ready};
 use actix_web::dev::{Payload, ServiceRequest};
@@ -29,10 +32,10 @@ use berth_metrics::{Observe, Outcome, RouteId};
 use futures_util::future::{Either, LocalBoxFuture, select};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use crate::connection::{Connection, HeadEnd, Idle, Patience, REST};
-
-/// A longer head than this is actix's to refuse, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+use crate::{
+    connection::{Connection, Idle, Patience, REST, Rested},
+    head::{Head, Progress},
+};
 
 /// How much is read at a time, in bytes: as long as most heads are.
 const PIECE: usize = 1024;
@@ -132,7 +135,13 @@ where
         let stopping = self.stopping.clone();
         Box::pin(async move {
             let peer = stream.peer_addr().ok();
-            let mut head = match wait(patience.header, &stopping, head(&mut stream)).await {
+            let mut head = match wait(
+                patience.header,
+                &stopping,
+                rest(&mut stream, Head::default()),
+            )
+            .await
+            {
                 Ok(head) => head?,
                 Err(Over::Time) => {
                     log::debug!("a client took too long for the head of its first request");
@@ -154,9 +163,11 @@ where
                 going_on
                     .with(http.call((connection, Protocol::Http1, peer)))
                     .await?;
-                let Some(back) = rested.take() else { break };
-                stream = back;
-                head = next(&mut stream, &patience, &stopping).await?;
+                let Some(Rested { io, begun }) = rested.take() else {
+                    break;
+                };
+                stream = io;
+                head = next(&mut stream, begun, &patience, &stopping).await?;
             }
             Ok(())
         })
@@ -166,19 +177,25 @@ where
 /// Waits for the head of another request, after a moment without one. `None` when there is none.
 async fn next(
     stream: &mut TcpStream,
+    begun: Option<(Head, Instant)>,
     patience: &Patience,
     stopping: &GracefulShutdownSignal,
 ) -> io::Result<Option<Vec<u8>>> {
-    let idle = patience.keep_alive.unwrap_or_default();
-    match wait(idle.saturating_sub(REST), stopping, stream.readable()).await {
-        Ok(begun) => begun?,
-        Err(Over::Time) => {
-            log::debug!("closing an idle connection");
-            return Ok(None);
+    let (head, limit) = if let Some((head, end)) = begun {
+        (head, end.saturating_duration_since(Instant::now()))
+    } else {
+        let idle = patience.keep_alive.unwrap_or_default();
+        match wait(idle.saturating_sub(REST), stopping, stream.readable()).await {
+            Ok(begun) => begun?,
+            Err(Over::Time) => {
+                log::debug!("closing an idle connection");
+                return Ok(None);
+            }
+            Err(Over::Stop) => return Ok(None),
         }
-        Err(Over::Stop) => return Ok(None),
-    }
-    match wait(patience.header, stopping, head(stream)).await {
+        (Head::default(), patience.header)
+    };
+    match wait(limit, stopping, rest(stream, head)).await {
         Ok(head) => head,
         Err(Over::Time) => {
             log::debug!("a client took too long for the head of its next request");
@@ -208,32 +225,26 @@ async fn wait<T>(
 }
 
 /// Reads to the end of a head, and what comes with it. `None` when the client leaves before.
-async fn head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::new();
-    let mut end = HeadEnd::default();
+async fn rest(stream: &mut TcpStream, mut head: Head) -> io::Result<Option<Vec<u8>>> {
     loop {
-        let before = head.len();
-        poll_fn(|cx| read(stream, cx, &mut head)).await?;
-        if head.len() == before {
-            return Ok(None);
-        }
-        if end.is_in(&head[before..]) || head.len() > MAX_HEAD || !can_be_http(&head) {
-            return Ok(Some(head));
+        match poll_fn(|cx| read(stream, cx, &mut head)).await? {
+            None => return Ok(None),
+            Some(Progress::Half) => {}
+            Some(Progress::Whole | Progress::Refused) => return Ok(Some(head.into_parts().0)),
         }
     }
 }
 
-/// Whether a method can begin like this. TLS does not, and actix says so at once.
-fn can_be_http(head: &[u8]) -> bool {
-    let mut bytes = head.iter().skip_while(|byte| matches!(byte, b'\r' | b'\n'));
-    bytes.next().is_none_or(u8::is_ascii_alphabetic)
-}
-
-fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<()>> {
+/// `None` when there is no more.
+fn read(
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    head: &mut Head,
+) -> Poll<io::Result<Option<Progress>>> {
     // Not kept while it waits.
     let mut piece = [0; PIECE];
     let mut buffer = ReadBuf::new(&mut piece);
-    let outcome = Pin::new(stream).poll_read(cx, &mut buffer);
-    into.extend_from_slice(buffer.filled());
-    outcome
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    let read = buffer.filled();
+    Poll::Ready(Ok((!read.is_empty()).then(|| head.push(read))))
 }

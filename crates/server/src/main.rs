@@ -7,6 +7,7 @@ mod connection;
 mod correlation;
 mod descriptors;
 mod faults;
+mod head;
 mod healthcheck;
 mod lifecycle;
 mod listen;

@@ -323,6 +323,93 @@ fn what_a_client_sends_ahead_is_not_lost_in_a_pause() {
 }
 
 #[test]
+fn half_a_head_after_an_answer_is_kept_until_the_rest_comes() {
+    let server = Berth::debug(&[]);
+    let mut client = server.client();
+    assert_eq!(client.get("/health").status, 200);
+    for (half, rest, status) in [
+        ("GET /debug/status/418 HT", "TP/1.1\r\nHost: t\r\n\r\n", 418),
+        // All at once but for the last byte, and an empty line before it.
+        (
+            "\r\nGET /debug/status/418 HTTP/1.1\r\nHost: t\r\n\r",
+            "\n",
+            418,
+        ),
+        // What comes with the rest is another request, or a body.
+        (
+            "GET /health HT",
+            "TP/1.1\r\nHost: t\r\n\r\nGET /debug/status/418 HTTP/1.1\r\nHost: t\r\n\r\n",
+            418,
+        ),
+        (
+            "POST /debug/echo HT",
+            "TP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbody",
+            200,
+        ),
+        ("GET /debug/status/418 HT", "TP/1.1\r\nHost: t\r\n\r\n", 418),
+    ] {
+        for pause in [Duration::from_millis(10), MOMENT] {
+            client.send(half);
+            thread::sleep(pause);
+            client.send(rest);
+            if rest.contains("GET") {
+                assert_eq!(client.read().status, 200, "{half:?}, {pause:?}");
+            }
+            assert_eq!(client.read().status, status, "{half:?}, {pause:?}");
+        }
+    }
+    // While the client has not taken all of its answer.
+    client.send("GET /debug/bytes/8000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+    thread::sleep(MOMENT);
+    client.send("GET /debug/status/418 HT");
+    thread::sleep(MOMENT);
+    assert_eq!(client.read().body.len(), 8_000_000);
+    client.send("TP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.read().status, 418);
+}
+
+#[test]
+fn half_of_a_body_is_no_head() {
+    let server = Berth::debug(&[]);
+    let body = "GET /health HTTP/1.1\r\nHost: t\r\n\r\n";
+    let (first, last) = body.split_at(10);
+    let length = body.len();
+    let chunk = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+    let (size, chunks) = chunk.split_at(12);
+    for (field, half, rest) in [
+        (format!("Content-Length: {length}"), first, last),
+        (
+            format!("Expect: 100-continue\r\nContent-Length: {length}"),
+            first,
+            last,
+        ),
+        ("Transfer-Encoding: chunked".into(), size, chunks),
+        (
+            "Expect: 100-continue\r\nTransfer-Encoding: chunked".into(),
+            size,
+            chunks,
+        ),
+    ] {
+        for pause in [Duration::from_millis(10), MOMENT] {
+            let mut client = server.client();
+            assert_eq!(client.get("/health").status, 200);
+            client.send(format!(
+                "POST /debug/echo HTTP/1.1\r\nHost: t\r\n{field}\r\n\r\n"
+            ));
+            if field.contains("100") {
+                assert_eq!(client.line().unwrap(), "HTTP/1.1 100 Continue");
+                assert_eq!(client.line().unwrap(), "");
+            }
+            for part in [half, rest] {
+                thread::sleep(pause);
+                client.send(part);
+            }
+            assert_eq!(client.read().text(), body, "{field}, {pause:?}");
+        }
+    }
+}
+
+#[test]
 fn a_body_that_comes_late_is_no_request() {
     let server = Berth::start(&[]);
     for length in ["Content-Length: 36", "Transfer-Encoding: chunked"] {
