@@ -30,6 +30,10 @@ use crate::{
     lobby::GoingOn,
 };
 
+/// How long nothing comes on a connection before it waits in the lobby again. The way there and back
+/// costs some 5 µs.
+pub(crate) const REST: Duration = Duration::from_millis(100);
+
 /// How long a connection waits for its client to go on.
 #[derive(Debug, Clone)]
 pub(crate) struct Patience {
@@ -52,10 +56,6 @@ impl Patience {
         Box::pin(sleep(self.get()))
     }
 }
-
-/// How long nothing comes on a connection before it waits in the lobby again. The way there and back
-/// costs some 5 µs.
-pub(crate) const REST: Duration = Duration::from_millis(100);
 
 /// How often one that cannot is looked at before it is closed: up to an eighth of the timeout and a
 /// moment late, never early.
@@ -135,6 +135,8 @@ struct Rest<T> {
     going_on: GoingOn,
     back: Rc<Cell<Option<Rested<T>>>>,
     turn: Turn,
+    /// It is taken with the next answer, and not after a moment.
+    at_once: bool,
 }
 
 /// What actix has let go of.
@@ -156,13 +158,15 @@ enum Turn {
 }
 
 impl<T> Connection<T> {
-    /// `read` has been read of `io` before. Where the connection is to rest, `io` goes to `back`.
+    /// `read` has been read of `io` before. Where the connection is to rest, `io` goes to `back`, either
+    /// `at_once` or when nothing has come for [`REST`].
     pub(crate) fn new(
         io: T,
         read: Vec<u8>,
         patience: Patience,
         going_on: GoingOn,
         back: Rc<Cell<Option<Rested<T>>>>,
+        at_once: bool,
     ) -> Self {
         Self {
             io: Some(io),
@@ -178,6 +182,7 @@ impl<T> Connection<T> {
                 going_on,
                 back,
                 turn: Turn::None,
+                at_once,
             },
         }
     }
@@ -199,6 +204,9 @@ impl<T> Connection<T> {
         let Some(keep_alive) = self.patience.keep_alive else {
             return;
         };
+        if self.rest.at_once {
+            self.rest.going_on.poll_again();
+        }
         // One timer for all pauses; it is over only if it went off while nobody looked.
         if self
             .look
@@ -223,7 +231,9 @@ impl<T> Connection<T> {
         else {
             return;
         };
-        while timer.as_mut().poll(cx).is_ready() {
+        let rests = || self.clean && self.rest.going_on.is_nothing();
+        let mut rest = self.rest.at_once && rests();
+        while !rest && timer.as_mut().poll(cx).is_ready() {
             match *idle {
                 // The timer began before the pause did.
                 None => {
@@ -237,17 +247,10 @@ impl<T> Connection<T> {
                 }
                 Some(so_far) => {
                     let so_far = so_far + *after;
-                    let rests = self.clean && self.rest.going_on.is_nothing();
-                    if rests || so_far >= keep_alive {
-                        if rests {
-                            self.rest.turn = Turn::Read;
-                        } else {
-                            log::debug!("closing an idle connection");
-                        }
-                        self.idle.0.set(true);
-                        // Where actix learns of it.
-                        cx.waker().wake_by_ref();
-                        self.waiting = Waiting::Elsewhere;
+                    rest = rests();
+                    if !rest && so_far >= keep_alive {
+                        log::debug!("closing an idle connection");
+                        self.let_go();
                         return;
                     }
                     *idle = Some(so_far);
@@ -256,6 +259,17 @@ impl<T> Connection<T> {
             }
             timer.as_mut().reset(Instant::now() + *after);
         }
+        if rest {
+            self.rest.turn = Turn::Read;
+            self.let_go();
+        }
+    }
+
+    /// Tells actix that it is to let go of the connection.
+    fn let_go(&mut self) {
+        self.waiting = Waiting::Elsewhere;
+        self.idle.0.set(true);
+        self.rest.going_on.poll_again();
     }
 
     /// Follows where the next head begins and ends. Whether actix is to have what has come as it is;
@@ -343,7 +357,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             Turn::None => {}
             Turn::Read => {
                 this.rest.turn = Turn::Shutdown;
-                cx.waker().wake_by_ref();
+                this.rest.going_on.poll_again();
                 return Poll::Pending;
             }
             // actix has not let go of it at once, so it does not know what we know. Then it ends.

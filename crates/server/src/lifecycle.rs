@@ -324,6 +324,7 @@ fn bind(
         let stopping = stopping.clone();
         server = server.listen("http", listener, move || {
             let going_on = GoingOn::default();
+            let guests = Rc::new(Cell::new(0));
             let health = face.health();
             let signal = stopping.clone();
             let idle = Rc::new(Cell::new(Idle::default()));
@@ -343,12 +344,14 @@ fn bind(
             fn_factory(move || {
                 let http = http.new_service(());
                 let (idle, going_on) = (Rc::clone(&idle), going_on.clone());
+                let guests = Rc::clone(&guests);
                 let (patience, stopping) = (patience.clone(), stopping.clone());
                 async move {
                     Ok::<_, ()>(Lobby {
                         http: Rc::new(http.await?),
                         idle,
                         going_on,
+                        guests,
                         patience,
                         stopping,
                     })

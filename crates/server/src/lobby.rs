@@ -12,7 +12,7 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    io,
+    io, mem,
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
@@ -37,6 +37,9 @@ use crate::{
     head::{Head, Progress},
 };
 
+/// So many connections of a worker are a crowd when they are with actix.
+const CROWD: usize = 128;
+
 /// How much is read at a time, in bytes: as long as most heads are.
 const PIECE: usize = 1024;
 
@@ -54,6 +57,8 @@ struct State {
     in_flight: usize,
     /// The last request has a body, which may not have come yet.
     body: bool,
+    /// There is more to do without waiting.
+    again: bool,
 }
 
 impl GoingOn {
@@ -68,16 +73,29 @@ impl GoingOn {
         self.0.get().in_flight > 0
     }
 
+    /// Has the connection polled again at once, and not after all others that are ready.
+    pub(crate) fn poll_again(&self) {
+        let state = self.0.get();
+        self.0.set(State {
+            again: true,
+            ..state
+        });
+    }
+
     /// Completes with `what`, which is all that goes on on one connection.
     async fn with<T>(&self, what: impl Future<Output = T>) -> T {
         // In a box, which is not there while the connection waits.
         let mut what = Box::pin(what);
         let mut own = State::default();
         poll_fn(|cx| {
-            self.0.set(own);
-            let outcome = what.as_mut().poll(cx);
-            own = self.0.get();
-            outcome
+            loop {
+                self.0.set(own);
+                let outcome = what.as_mut().poll(cx);
+                own = self.0.get();
+                if outcome.is_ready() || !mem::take(&mut own.again) {
+                    return outcome;
+                }
+            }
         })
         .await
     }
@@ -88,9 +106,11 @@ impl Observe for GoingOn {
 
     fn begin(&self, (): &mut (), req: &ServiceRequest, _: RouteId) {
         let (_, payload) = req.parts();
+        let state = self.0.get();
         self.0.set(State {
-            in_flight: self.0.get().in_flight + 1,
+            in_flight: state.in_flight + 1,
             body: !matches!(payload, Payload::None),
+            ..state
         });
     }
 
@@ -110,6 +130,8 @@ pub(crate) struct Lobby<S> {
     /// Of the connection that `http` was handed last, whose signal it asks for at once.
     pub(crate) idle: Rc<Cell<Idle>>,
     pub(crate) going_on: GoingOn,
+    /// How many connections are with `http`.
+    pub(crate) guests: Rc<Cell<usize>>,
     pub(crate) patience: Patience,
     pub(crate) stopping: GracefulShutdownSignal,
 }
@@ -131,6 +153,7 @@ where
         let http = Rc::clone(&self.http);
         let idle = Rc::clone(&self.idle);
         let going_on = self.going_on.clone();
+        let guests = Rc::clone(&self.guests);
         let patience = self.patience.clone();
         let stopping = self.stopping.clone();
         Box::pin(async move {
@@ -150,7 +173,11 @@ where
                 }
                 Err(Over::Stop) => None,
             };
+            let mut busy = false;
             while let Some(first) = head {
+                // One request of each of thousands in the same moment is not to take the memory of
+                // them all. Who goes on asking is not sent out and in each time.
+                let at_once = guests.get() >= CROWD && !busy;
                 let rested = Rc::default();
                 let connection = Connection::new(
                     stream,
@@ -158,16 +185,22 @@ where
                     patience.clone(),
                     going_on.clone(),
                     Rc::clone(&rested),
+                    at_once,
                 );
                 idle.set(connection.idle());
-                going_on
+                guests.set(guests.get() + 1);
+                let outcome = going_on
                     .with(http.call((connection, Protocol::Http1, peer)))
-                    .await?;
+                    .await;
+                guests.set(guests.get() - 1);
+                outcome?;
                 let Some(Rested { io, begun }) = rested.take() else {
                     break;
                 };
                 stream = io;
+                let since = Instant::now();
                 head = next(&mut stream, begun, &patience, &stopping).await?;
+                busy = at_once && since.elapsed() < REST;
             }
             Ok(())
         })

@@ -311,6 +311,81 @@ fn a_connection_goes_on_after_a_moment_without_a_request() {
     assert_eq!(client.read().status, 431);
 }
 
+/// In a crowd a connection waits outside of actix as soon as it has its first answer.
+#[test]
+fn a_connection_goes_on_in_a_crowd() {
+    let server = Berth::debug(&[("BERTH__SERVER__WORKERS", "1")]);
+    let mut crowd: Vec<_> = (0..150).map(|_| server.client()).collect();
+    for other in &mut crowd {
+        other.send("GET /debug/delay/4s HTTP/1.1\r\nHost: t\r\n\r\n");
+    }
+    thread::sleep(MOMENT);
+    let begun = Instant::now();
+    let other = "GET /debug/status/418 HTTP/1.1\r\nHost: t\r\n\r\n";
+    let large = "GET /debug/bytes/1000000 HTTP/1.1\r\nHost: t\r\n\r\n";
+    let (half, rest) = ("GET /health HT", "TP/1.1\r\nHost: t\r\n\r\n");
+    let length = other.len();
+    let echo = format!("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
+    let later = format!("POST /health HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
+    // What a client sends, and the status of each answer to it.
+    for conversation in [
+        vec![(other.to_owned(), vec![418]), (other.to_owned(), vec![418])],
+        vec![(half.to_owned(), vec![]), (rest.to_owned(), vec![200])],
+        vec![
+            (other.to_owned(), vec![418]),
+            (half.to_owned(), vec![]),
+            (rest.to_owned(), vec![200]),
+        ],
+        vec![
+            (format!("{other}{other}{half}"), vec![418, 418]),
+            (rest.to_owned(), vec![200]),
+        ],
+        vec![(large.to_owned(), vec![200]), (other.to_owned(), vec![418])],
+        vec![
+            (large.to_owned(), vec![]),
+            (other.to_owned(), vec![200, 418]),
+        ],
+        vec![
+            (format!("{echo}{other}"), vec![200]),
+            (other.to_owned(), vec![418]),
+        ],
+        vec![
+            (other.to_owned(), vec![418]),
+            (echo.clone(), vec![]),
+            (other.to_owned(), vec![200]),
+        ],
+        vec![
+            (format!("{echo}{other}{half}"), vec![200]),
+            (rest.to_owned(), vec![200]),
+        ],
+        // A body that nothing reads is no request, either.
+        vec![(later.clone(), vec![405]), (other.to_owned(), vec![])],
+    ] {
+        let mut client = server.client();
+        for (part, statuses) in &conversation {
+            thread::sleep(Duration::from_millis(20));
+            client.send(part);
+            for status in statuses {
+                assert_eq!(
+                    client.read().status,
+                    *status,
+                    "{part:?} of {conversation:?}"
+                );
+            }
+        }
+        if conversation[0].0 == later {
+            assert!(client.is_closed());
+        }
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "the crowd may have gone"
+    );
+    for other in &mut crowd {
+        assert_eq!(other.read().status, 200);
+    }
+}
+
 #[test]
 fn what_a_client_sends_ahead_is_not_lost_in_a_pause() {
     let server = Berth::start(&[]);
