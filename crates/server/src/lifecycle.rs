@@ -45,7 +45,7 @@ use crate::{
     connection::{Idle, Patience},
     descriptors::{self, Connections},
     listen,
-    lobby::{GoingOn, Lobby},
+    lobby::{GoingOn, Hall, Lobby},
     logging::{self, Logging},
     management::{self, Management},
     readiness::Checks,
@@ -347,14 +347,14 @@ fn bind(
                 let guests = Rc::clone(&guests);
                 let (patience, stopping) = (patience.clone(), stopping.clone());
                 async move {
-                    Ok::<_, ()>(Lobby {
-                        http: Rc::new(http.await?),
+                    Ok::<_, ()>(Lobby(Rc::new(Hall {
+                        http: http.await?,
                         idle,
                         going_on,
                         guests,
                         patience,
                         stopping,
-                    })
+                    })))
                 }
             })
         })?;

@@ -23,13 +23,13 @@ use std::{
 use actix_http::{Protocol, error::DispatchError};
 use actix_rt::{
     net::TcpStream,
-    time::{Instant, timeout},
+    time::{Instant, sleep},
 };
 use actix_server::GracefulShutdownSignal;
-use actix_service::{Service, forward_ready};
+use actix_service::Service;
 use actix_web::dev::{Payload, ServiceRequest};
 use berth_metrics::{Observe, Outcome, RouteId};
-use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use crate::{
@@ -83,9 +83,7 @@ impl GoingOn {
     }
 
     /// Completes with `what`, which is all that goes on on one connection.
-    async fn with<T>(&self, what: impl Future<Output = T>) -> T {
-        // In a box, which is not there while the connection waits.
-        let mut what = Box::pin(what);
+    async fn with<T>(&self, mut what: Pin<Box<impl Future<Output = T>>>) -> T {
         let mut own = State::default();
         poll_fn(|cx| {
             loop {
@@ -124,9 +122,12 @@ impl Observe for GoingOn {
     }
 }
 
-/// Lets connections in to the service `http`, each when a request has come on it.
-pub(crate) struct Lobby<S> {
-    pub(crate) http: Rc<S>,
+/// Lets connections in to a service, each when a request has come on it.
+pub(crate) struct Lobby<S>(pub(crate) Rc<Hall<S>>);
+
+/// What all connections of a worker share.
+pub(crate) struct Hall<S> {
+    pub(crate) http: S,
     /// Of the connection that `http` was handed last, whose signal it asks for at once.
     pub(crate) idle: Rc<Cell<Idle>>,
     pub(crate) going_on: GoingOn,
@@ -136,8 +137,10 @@ pub(crate) struct Lobby<S> {
     pub(crate) stopping: GracefulShutdownSignal,
 }
 
-/// What [`Lobby`] lets in to.
+/// What [`Lobby`] lets in.
 pub(crate) type Guest = (Connection<TcpStream>, Protocol, Option<SocketAddr>);
+
+type Back = Rc<Cell<Option<Rested<TcpStream>>>>;
 
 impl<S> Service<TcpStream> for Lobby<S>
 where
@@ -147,59 +150,31 @@ where
     type Error = DispatchError;
     type Future = LocalBoxFuture<'static, Result<(), DispatchError>>;
 
-    forward_ready!(http);
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), DispatchError>> {
+        self.0.http.poll_ready(cx)
+    }
 
     fn call(&self, mut stream: TcpStream) -> Self::Future {
-        let http = Rc::clone(&self.http);
-        let idle = Rc::clone(&self.idle);
-        let going_on = self.going_on.clone();
-        let guests = Rc::clone(&self.guests);
-        let patience = self.patience.clone();
-        let stopping = self.stopping.clone();
+        let hall = Rc::clone(&self.0);
         Box::pin(async move {
             let peer = stream.peer_addr().ok();
-            let mut head = match wait(
-                patience.header,
-                &stopping,
-                rest(&mut stream, Head::default()),
-            )
-            .await
-            {
-                Ok(head) => head?,
-                Err(Over::Time) => {
-                    log::debug!("a client took too long for the head of its first request");
-                    poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, TIMEOUT)).await?;
-                    None
-                }
-                Err(Over::Stop) => None,
-            };
+            let mut head = hall.first(&mut stream).await?;
             let mut busy = false;
-            while let Some(first) = head {
+            while let Some(read) = head {
                 // One request of each of thousands in the same moment is not to take the memory of
                 // them all. Who goes on asking is not sent out and in each time.
-                let at_once = guests.get() >= CROWD && !busy;
-                let rested = Rc::default();
-                let connection = Connection::new(
-                    stream,
-                    first,
-                    patience.clone(),
-                    going_on.clone(),
-                    Rc::clone(&rested),
-                    at_once,
-                );
-                idle.set(connection.idle());
-                guests.set(guests.get() + 1);
-                let outcome = going_on
-                    .with(http.call((connection, Protocol::Http1, peer)))
-                    .await;
-                guests.set(guests.get() - 1);
+                let at_once = hall.guests.get() >= CROWD && !busy;
+                let (visit, back) = hall.let_in(stream, peer, read, at_once);
+                hall.guests.set(hall.guests.get() + 1);
+                let outcome = hall.going_on.with(visit).await;
+                hall.guests.set(hall.guests.get() - 1);
                 outcome?;
-                let Some(Rested { io, begun }) = rested.take() else {
+                let Some(Rested { io, begun }) = back.take() else {
                     break;
                 };
                 stream = io;
                 let since = Instant::now();
-                head = next(&mut stream, begun, &patience, &stopping).await?;
+                head = hall.next(&mut stream, begun).await?;
                 busy = at_once && since.elapsed() < REST;
             }
             Ok(())
@@ -207,34 +182,97 @@ where
     }
 }
 
-/// Waits for the head of another request, after a moment without one. `None` when there is none.
-async fn next(
-    stream: &mut TcpStream,
-    begun: Option<(Head, Instant)>,
-    patience: &Patience,
-    stopping: &GracefulShutdownSignal,
-) -> io::Result<Option<Vec<u8>>> {
-    let (head, limit) = if let Some((head, end)) = begun {
-        (head, end.saturating_duration_since(Instant::now()))
-    } else {
-        let idle = patience.keep_alive.unwrap_or_default();
-        match wait(idle.saturating_sub(REST), stopping, stream.readable()).await {
-            Ok(begun) => begun?,
+impl<S> Hall<S> {
+    /// Waits for the first head. `None` when there is none.
+    async fn first(&self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+        let mut head = Head::default();
+        let limit = self.patience.header;
+        match self.wait(limit, |cx| rest(stream, cx, &mut head)).await {
+            Ok(come) => Ok(come?.then(|| head.into_parts().0)),
             Err(Over::Time) => {
-                log::debug!("closing an idle connection");
-                return Ok(None);
+                log::debug!("a client took too long for the head of its first request");
+                poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, TIMEOUT)).await?;
+                Ok(None)
             }
-            Err(Over::Stop) => return Ok(None),
+            Err(Over::Stop) => Ok(None),
         }
-        (Head::default(), patience.header)
-    };
-    match wait(limit, stopping, rest(stream, head)).await {
-        Ok(head) => head,
-        Err(Over::Time) => {
-            log::debug!("a client took too long for the head of its next request");
-            Ok(None)
+    }
+
+    /// Waits for the head of another request, after a moment without one. `None` when there is none.
+    async fn next(
+        &self,
+        stream: &mut TcpStream,
+        begun: Option<(Head, Instant)>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let (mut head, limit) = if let Some((head, end)) = begun {
+            (head, end.saturating_duration_since(Instant::now()))
+        } else {
+            let idle = self.patience.keep_alive.unwrap_or_default();
+            let idle = idle.saturating_sub(REST);
+            match self.wait(idle, |cx| stream.poll_read_ready(cx)).await {
+                Ok(begun) => begun?,
+                Err(Over::Time) => {
+                    log::debug!("closing an idle connection");
+                    return Ok(None);
+                }
+                Err(Over::Stop) => return Ok(None),
+            }
+            (Head::default(), self.patience.header)
+        };
+        match self.wait(limit, |cx| rest(stream, cx, &mut head)).await {
+            Ok(come) => Ok(come?.then(|| head.into_parts().0)),
+            Err(Over::Time) => {
+                log::debug!("a client took too long for the head of its next request");
+                Ok(None)
+            }
+            Err(Over::Stop) => Ok(None),
         }
-        Err(Over::Stop) => Ok(None),
+    }
+
+    /// Waits until it is `ready`, within `limit`, and until the server stops.
+    async fn wait<T>(
+        &self,
+        limit: Duration,
+        mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Over> {
+        // Thousands wait here, each with all that is in this future.
+        let mut time = pin!(sleep(limit));
+        let mut stop = pin!(self.stopping.notified());
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = ready(cx) {
+                return Poll::Ready(Ok(outcome));
+            }
+            if time.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Over::Time));
+            }
+            stop.as_mut().poll(cx).map(|()| Err(Over::Stop))
+        })
+        .await
+    }
+}
+
+impl<S: Service<Guest>> Hall<S> {
+    /// Hands a connection to the service, of which `read` has been read. It comes back by the second,
+    /// unless it ends. The first is in a box, which is not there while the connection waits.
+    fn let_in(
+        &self,
+        stream: TcpStream,
+        peer: Option<SocketAddr>,
+        read: Vec<u8>,
+        at_once: bool,
+    ) -> (Pin<Box<S::Future>>, Back) {
+        let back = Back::default();
+        let connection = Connection::new(
+            stream,
+            read,
+            self.patience.clone(),
+            self.going_on.clone(),
+            Rc::clone(&back),
+            at_once,
+        );
+        self.idle.set(connection.idle());
+        let visit = self.http.call((connection, Protocol::Http1, peer));
+        (Box::pin(visit), back)
     }
 }
 
@@ -244,26 +282,13 @@ enum Over {
     Stop,
 }
 
-/// Waits for `what` within `limit`, and until the server stops.
-async fn wait<T>(
-    limit: Duration,
-    stopping: &GracefulShutdownSignal,
-    what: impl Future<Output = T>,
-) -> Result<T, Over> {
-    match select(pin!(timeout(limit, what)), pin!(stopping.notified())).await {
-        Either::Left((Ok(outcome), _)) => Ok(outcome),
-        Either::Left((Err(_), _)) => Err(Over::Time),
-        Either::Right(_) => Err(Over::Stop),
-    }
-}
-
-/// Reads to the end of a head, and what comes with it. `None` when the client leaves before.
-async fn rest(stream: &mut TcpStream, mut head: Head) -> io::Result<Option<Vec<u8>>> {
+/// Reads to the end of a head, and what comes with it. `false` when the client leaves before.
+fn rest(stream: &mut TcpStream, cx: &mut Context<'_>, head: &mut Head) -> Poll<io::Result<bool>> {
     loop {
-        match poll_fn(|cx| read(stream, cx, &mut head)).await? {
-            None => return Ok(None),
+        match ready!(read(stream, cx, head))? {
+            None => return Poll::Ready(Ok(false)),
             Some(Progress::Half) => {}
-            Some(Progress::Whole | Progress::Refused) => return Ok(Some(head.into_parts().0)),
+            Some(Progress::Whole | Progress::Refused) => return Poll::Ready(Ok(true)),
         }
     }
 }
