@@ -9,6 +9,9 @@ use std::os::unix::ffi::OsStringExt as _;
 #[path = "../../server/src/correlation.rs"]
 mod correlation;
 
+#[path = "../../server/src/head.rs"]
+mod head;
+
 mod logging;
 
 #[path = "../../server/src/properties/laws.rs"]
@@ -56,6 +59,13 @@ pub fn correlation(data: &[u8]) {
     let values: Vec<&[u8]> = data.split(|byte| *byte == b'\n').take(3).collect();
     server::request_id(&values);
     server::traceparent(&values);
+}
+
+/// A request's head, after where it is cut.
+pub fn request_head(data: &[u8]) {
+    if let Some((cuts, head)) = data.split_first_chunk::<2>() {
+        server::head(head, &cuts.map(usize::from));
+    }
 }
 
 /// A settings file in TOML.

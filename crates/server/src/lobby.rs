@@ -2,8 +2,8 @@
 //!
 //! With actix, a connection takes 18 kB from its first moment to its last, most of it for buffers,
 //! and what thousands of them have taken, the allocator does not give back. So actix has a connection
-//! only from the end of a request's head until nothing has come for a moment. Before that, and after
-//! it, it waits here, where it takes less than a tenth.
+//! only from the end of a request's head until nothing has come for a moment, in a crowd until it is
+//! answered. Before that, and after it, it waits here, where it takes less than a tenth.
 //!
 //! What can come on a connection that actix has let go of must be the beginning of a request, or the
 //! rest of a body would pass for one. So it stays with actix after a request that has a body, and

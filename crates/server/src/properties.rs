@@ -44,6 +44,19 @@ fn valid_traceparent() -> impl Strategy<Value = String> {
     )
 }
 
+const HEAD_TOKENS: [&str; 10] = [
+    "GET / HTTP/1.1",
+    "\r\n",
+    "\r\n",
+    "\n",
+    "\r",
+    "a: b",
+    "a",
+    " ",
+    ":",
+    "\0",
+];
+
 proptest! {
     #![proptest_config(cases(500))]
 
@@ -86,6 +99,16 @@ proptest! {
             _ => drop(value.remove(at)),
         }
         laws::traceparent(&[&value]);
+    }
+
+    #[test]
+    fn a_head_ends_where_actix_says(
+        tokens in prop::collection::vec(select(&HEAD_TOKENS[..]), 0..16),
+        cuts in prop::collection::vec(0..40_usize, 0..4),
+    ) {
+        laws::head(tokens.concat().as_bytes(), &cuts);
+        let head = format!("GET / HTTP/1.1\r\nHost: t{}", tokens.concat());
+        laws::head(head.as_bytes(), &cuts);
     }
 
     #[test]

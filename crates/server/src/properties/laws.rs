@@ -4,6 +4,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     correlation::{RequestId, TraceId},
+    head::{Head, Progress},
     logging::Escaped,
 };
 
@@ -75,6 +76,39 @@ fn trace_id(value: &[u8]) -> Option<&[u8]> {
     let is_zero = |id: &[u8]| id.iter().all(|digit| *digit == b'0');
     (is_in_place && is_of_its_version && !is_zero(trace_id) && !is_zero(parent_id))
         .then_some(trace_id)
+}
+
+/// A head ends where actix says that it does or that it is none, in whatever pieces it comes. actix
+/// has no time limit for one that we take for whole and it does not.
+pub(crate) fn head(bytes: &[u8], cuts: &[usize]) {
+    let parse = |bytes| {
+        let mut headers = [httparse::EMPTY_HEADER; 96];
+        httparse::Request::new(&mut headers).parse(bytes)
+    };
+    let mut head = Head::default();
+    let end = (0..bytes.len()).find(|at| head.push(&bytes[*at..=*at]) == Progress::Whole);
+    if let Some(end) = end {
+        let seen = parse(&bytes[..=end]);
+        assert!(
+            !matches!(seen, Ok(httparse::Status::Partial)),
+            "{bytes:?} to {end}"
+        );
+    }
+    if let Ok(httparse::Status::Complete(length)) = parse(bytes) {
+        assert_eq!(end, Some(length - 1), "{bytes:?}");
+    }
+
+    let mut head = Head::default();
+    let mut rest = bytes;
+    let mut whole = false;
+    for cut in cuts {
+        let (piece, after) = rest.split_at(*cut % (rest.len() + 1));
+        whole |= head.push(piece) == Progress::Whole;
+        rest = after;
+    }
+    whole |= head.push(rest) == Progress::Whole;
+    assert_eq!(whole, end.is_some(), "{bytes:?} cut at {cuts:?}");
+    assert_eq!(head.into_parts().0, bytes);
 }
 
 /// What can end a line, move a cursor or turn the reading direction.
