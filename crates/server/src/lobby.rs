@@ -174,7 +174,8 @@ where
                 };
                 stream = io;
                 let since = Instant::now();
-                head = hall.next(&mut stream, begun).await?;
+                let rested = if at_once { Duration::ZERO } else { REST };
+                head = hall.next(&mut stream, begun, rested).await?;
                 busy = at_once && since.elapsed() < REST;
             }
             Ok(())
@@ -198,17 +199,18 @@ impl<S> Hall<S> {
         }
     }
 
-    /// Waits for the head of another request, after a moment without one. `None` when there is none.
+    /// Waits for the head of another request, after one has `rested` without. `None` when there is none.
     async fn next(
         &self,
         stream: &mut TcpStream,
         begun: Option<(Head, Instant)>,
+        rested: Duration,
     ) -> io::Result<Option<Vec<u8>>> {
         let (mut head, limit) = if let Some((head, end)) = begun {
             (head, end.saturating_duration_since(Instant::now()))
         } else {
             let idle = self.patience.keep_alive.unwrap_or_default();
-            let idle = idle.saturating_sub(REST);
+            let idle = idle.saturating_sub(rested);
             match self.wait(idle, |cx| stream.poll_read_ready(cx)).await {
                 Ok(begun) => begun?,
                 Err(Over::Time) => {

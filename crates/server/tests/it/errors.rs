@@ -314,10 +314,14 @@ fn a_connection_goes_on_after_a_moment_without_a_request() {
 /// In a crowd a connection waits outside of actix as soon as it has its first answer.
 #[test]
 fn a_connection_goes_on_in_a_crowd() {
-    let server = Berth::debug(&[("BERTH__SERVER__WORKERS", "1")]);
+    let keep_alive = Duration::from_secs(1);
+    let server = Berth::debug(&[
+        ("BERTH__SERVER__WORKERS", "1"),
+        ("BERTH__SERVER__KEEP_ALIVE", "1s"),
+    ]);
     let mut crowd: Vec<_> = (0..150).map(|_| server.client()).collect();
     for other in &mut crowd {
-        other.send("GET /debug/delay/4s HTTP/1.1\r\nHost: t\r\n\r\n");
+        other.send("GET /debug/delay/6s HTTP/1.1\r\nHost: t\r\n\r\n");
     }
     thread::sleep(MOMENT);
     let begun = Instant::now();
@@ -377,8 +381,13 @@ fn a_connection_goes_on_in_a_crowd() {
             assert!(client.is_closed());
         }
     }
+    let mut client = server.client();
+    assert_eq!(client.get("/health").status, 200);
+    let last = Instant::now();
+    assert!(client.is_closed());
+    assert!(last.elapsed() >= keep_alive, "{:?}", last.elapsed());
     assert!(
-        begun.elapsed() < Duration::from_secs(3),
+        begun.elapsed() < Duration::from_secs(5),
         "the crowd may have gone"
     );
     for other in &mut crowd {
