@@ -100,7 +100,8 @@ pub(crate) struct Connection<T> {
     waiting: Waiting,
     /// The last read left more to read.
     more: bool,
-    /// The last read ended with the end of a head, so that actix keeps no part of the next.
+    /// The last read ended with the end of a head, so that actix keeps no part of the next. It may keep
+    /// whole ones: it takes no more than 16 ahead.
     clean: bool,
     idle: Idle,
     /// What has come of the next head, where actix has no part of it.
@@ -116,7 +117,11 @@ enum Waiting {
     Elsewhere,
     /// An answer has been written, and actix has been given nothing since, for as long as looks have
     /// found.
-    Next { idle: Option<Duration> },
+    Next {
+        idle: Option<Duration>,
+        /// actix has looked once more at what it had read.
+        seen: bool,
+    },
     /// actix has the beginning of the next head, which is to be complete before the time is up.
     Head { timer: Timer, end: head::End },
     /// It takes no more of the answer; it is to take some before the time is up.
@@ -135,7 +140,7 @@ struct Rest<T> {
     going_on: GoingOn,
     back: Rc<Cell<Option<Rested<T>>>>,
     turn: Turn,
-    /// It is taken with the next answer, and not after a moment.
+    /// It is taken with an answer, and not only after a moment.
     at_once: bool,
 }
 
@@ -146,7 +151,8 @@ pub(crate) struct Rested<T> {
     pub(crate) begun: Option<(Head, Instant)>,
 }
 
-/// Whose turn it is on the way back.
+/// Whose turn it is on the way back. At each, nothing else wakes the connection: that
+/// [`GoingOn::poll_again`] has it polled again is what goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     /// Nobody's: it is not on its way.
@@ -193,7 +199,7 @@ impl<T> Connection<T> {
 
     /// Something has been written, and what follows may be a pause.
     fn has_written(&mut self, cx: &mut Context<'_>) {
-        self.waiting = Waiting::Next { idle: None };
+        let mut idle = None;
         if let Some(begun) = &mut self.begun {
             // The client was busy with an answer until now.
             let end = Instant::now() + self.patience.header;
@@ -201,32 +207,29 @@ impl<T> Connection<T> {
         }
         // actix had read another request before, and it has been answered: the way back is off.
         self.rest.turn = Turn::None;
-        let Some(keep_alive) = self.patience.keep_alive else {
-            return;
-        };
-        if self.rest.at_once {
+        if self.rest.at_once && self.rest.going_on.is_nothing() {
             self.rest.going_on.poll_again();
         }
         // One timer for all pauses; it is over only if it went off while nobody looked.
-        if self
-            .look
-            .as_ref()
-            .is_none_or(|(timer, _)| timer.is_elapsed())
+        if let Some(keep_alive) = self.patience.keep_alive
+            && self
+                .look
+                .as_ref()
+                .is_none_or(|(timer, _)| timer.is_elapsed())
         {
             let after = REST.min(keep_alive);
             let mut timer = Box::pin(sleep(after));
             // So that it wakes the task, whatever that waits for.
             let _ = timer.as_mut().poll(cx);
             self.look = Some((timer, after));
-            self.waiting = Waiting::Next {
-                idle: Some(Duration::ZERO),
-            };
+            idle = Some(Duration::ZERO);
         }
+        self.waiting = Waiting::Next { idle, seen: false };
     }
 
     /// Looks whether the pause has become long enough.
     fn look(&mut self, cx: &mut Context<'_>) {
-        let (Waiting::Next { idle }, Some((timer, after)), Some(keep_alive)) =
+        let (Waiting::Next { idle, seen }, Some((timer, after)), Some(keep_alive)) =
             (&mut self.waiting, &mut self.look, self.patience.keep_alive)
         else {
             return;
@@ -245,23 +248,32 @@ impl<T> Connection<T> {
                     *idle = Some(Duration::ZERO);
                     *after = keep_alive / LOOKS;
                 }
+                Some(_) if rests() => {
+                    rest = true;
+                    continue;
+                }
+                Some(so_far) if so_far + *after >= keep_alive => {
+                    log::debug!("closing an idle connection");
+                    self.let_go();
+                    return;
+                }
                 Some(so_far) => {
-                    let so_far = so_far + *after;
-                    rest = rests();
-                    if !rest && so_far >= keep_alive {
-                        log::debug!("closing an idle connection");
-                        self.let_go();
-                        return;
-                    }
-                    *idle = Some(so_far);
+                    *idle = Some(so_far + *after);
                     *after = keep_alive / LOOKS;
                 }
             }
             timer.as_mut().reset(Instant::now() + *after);
         }
-        if rest {
+        if !rest {
+            return;
+        }
+        if *seen {
             self.rest.turn = Turn::Read;
             self.let_go();
+        } else {
+            // In this poll actix has yet to look.
+            *seen = true;
+            self.rest.going_on.poll_again();
         }
     }
 
@@ -273,8 +285,12 @@ impl<T> Connection<T> {
     }
 
     /// Follows where the next head begins and ends. Whether actix is to have what has come as it is;
-    /// otherwise it has been put aside.
+    /// otherwise it has been put aside, or is in `read`, whole.
     fn has_read(&mut self, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            self.clean = false;
+            return true;
+        }
         let ends = head::ends(bytes);
         match &mut self.waiting {
             // Nearly always.
@@ -283,10 +299,8 @@ impl<T> Connection<T> {
             }
             // No part of the last request, for sure.
             Waiting::Next { .. } if self.clean && self.rest.going_on.is_nothing() => {
-                if !bytes.is_empty() {
-                    self.put_aside(bytes);
-                    return false;
-                }
+                self.put_aside(bytes);
+                return false;
             }
             Waiting::Next { .. } => {
                 let mut end = head::End::default();
@@ -308,7 +322,7 @@ impl<T> Connection<T> {
         true
     }
 
-    /// Keeps the beginning of a head until the rest of it has come.
+    /// Keeps the beginning of a head until the rest of it has come. Meanwhile it stays `clean`.
     fn put_aside(&mut self, bytes: &[u8]) {
         let limit = self.patience.header;
         let mut begun = self.begun.take().unwrap_or_else(|| Begun {

@@ -7,7 +7,7 @@
 //!
 //! What can come on a connection that actix has let go of must be the beginning of a request, or the
 //! rest of a body would pass for one. So it stays with actix after a request that has a body, and
-//! where actix may have read a part of the next.
+//! where actix may have read a part of the next, or a whole one that it has not begun.
 
 use std::{
     cell::Cell,
@@ -165,10 +165,9 @@ where
                 // them all. Who goes on asking is not sent out and in each time.
                 let at_once = hall.guests.get() >= CROWD && !busy;
                 let (visit, back) = hall.let_in(stream, peer, read, at_once);
-                hall.guests.set(hall.guests.get() + 1);
-                let outcome = hall.going_on.with(visit).await;
-                hall.guests.set(hall.guests.get() - 1);
-                outcome?;
+                let present = Present::new(&hall.guests);
+                hall.going_on.with(visit).await?;
+                drop(present);
                 let Some(Rested { io, begun }) = back.take() else {
                     break;
                 };
@@ -183,12 +182,28 @@ where
     }
 }
 
+/// Counts a connection for as long as it is with the service.
+struct Present<'a>(&'a Cell<usize>);
+
+impl<'a> Present<'a> {
+    fn new(guests: &'a Cell<usize>) -> Self {
+        guests.set(guests.get() + 1);
+        Self(guests)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 impl<S> Hall<S> {
     /// Waits for the first head. `None` when there is none.
     async fn first(&self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         let mut head = Head::default();
         let limit = self.patience.header;
-        match self.wait(limit, |cx| rest(stream, cx, &mut head)).await {
+        match self.wait(limit, |cx| to_end(stream, cx, &mut head)).await {
             Ok(come) => Ok(come?.then(|| head.into_parts().0)),
             Err(Over::Time) => {
                 log::debug!("a client took too long for the head of its first request");
@@ -221,7 +236,7 @@ impl<S> Hall<S> {
             }
             (Head::default(), self.patience.header)
         };
-        match self.wait(limit, |cx| rest(stream, cx, &mut head)).await {
+        match self.wait(limit, |cx| to_end(stream, cx, &mut head)).await {
             Ok(come) => Ok(come?.then(|| head.into_parts().0)),
             Err(Over::Time) => {
                 log::debug!("a client took too long for the head of its next request");
@@ -285,7 +300,7 @@ enum Over {
 }
 
 /// Reads to the end of a head, and what comes with it. `false` when the client leaves before.
-fn rest(stream: &mut TcpStream, cx: &mut Context<'_>, head: &mut Head) -> Poll<io::Result<bool>> {
+fn to_end(stream: &mut TcpStream, cx: &mut Context<'_>, head: &mut Head) -> Poll<io::Result<bool>> {
     loop {
         match ready!(read(stream, cx, head))? {
             None => return Poll::Ready(Ok(false)),

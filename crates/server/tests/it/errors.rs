@@ -331,8 +331,13 @@ fn a_connection_goes_on_in_a_crowd() {
     let length = other.len();
     let echo = format!("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
     let later = format!("POST /health HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
+    // More than actix takes ahead.
+    let slow = "GET /debug/delay/100ms HTTP/1.1\r\nHost: t\r\n\r\n";
+    let many = format!("{slow}{}{slow}{other}", other.repeat(300));
+    let all = [vec![200], vec![418; 300], vec![200, 418]].concat();
     // What a client sends, and the status of each answer to it.
     for conversation in [
+        vec![(many, all), (other.to_owned(), vec![418])],
         vec![(other.to_owned(), vec![418]), (other.to_owned(), vec![418])],
         vec![(half.to_owned(), vec![]), (rest.to_owned(), vec![200])],
         vec![
@@ -404,6 +409,23 @@ fn what_a_client_sends_ahead_is_not_lost_in_a_pause() {
     thread::sleep(MOMENT);
     client.send("dy HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(client.read().status, 404);
+}
+
+/// actix takes 16 requests ahead; the others it has read, and not begun.
+#[test]
+fn what_waits_for_its_turn_is_not_lost_in_a_pause() {
+    let server = Berth::debug(&[]);
+    let mut client = server.client();
+    let first = "GET /debug/delay/200ms HTTP/1.1\r\nHost: t\r\n\r\n";
+    let other = "GET /debug/status/418 HTTP/1.1\r\nHost: t\r\n\r\n";
+    for ahead in [16, 17, 40] {
+        client.send(format!("{first}{}", other.repeat(ahead)));
+        assert_eq!(client.read().status, 200);
+        for _ in 0..ahead {
+            assert_eq!(client.read().status, 418, "{ahead} ahead");
+        }
+        assert_eq!(client.get("/health").status, 200, "{ahead} ahead");
+    }
 }
 
 #[test]
