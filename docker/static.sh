@@ -14,11 +14,22 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 # comes before RUSTFLAGS and splits at a control character, because a folder's name may have a space.
 # Relative relocations are packed into a bitmap, which takes 0.15 MB off.
 separator=$(printf '\037')
+sysroot=$(rustc --print sysroot)
 CARGO_ENCODED_RUSTFLAGS="-Ctarget-feature=+crt-static\
 ${separator}-Clink-arg=-Wl,-z,pack-relative-relocs\
-${separator}--remap-path-prefix=$(rustc --print sysroot)=/rust\
+${separator}-Clink-arg=-Wl,-T,$(pwd)/docker/layout.ld\
+${separator}--remap-path-prefix=${sysroot}=/rust\
 ${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
 ${separator}--remap-path-prefix=$(pwd)=/src"
+# Functions of the same code are kept once, which takes 0.05 MB off; by the linker that comes with
+# Rust, where that is the default.
+if [ "$target" = x86_64-unknown-linux-gnu ] && [ -x "${sysroot}/lib/rustlib/${target}/bin/gcc-ld/ld.lld" ]; then
+    CARGO_ENCODED_RUSTFLAGS="${CARGO_ENCODED_RUSTFLAGS}${separator}-Clink-arg=-Wl,--icf=all"
+fi
 export CARGO_ENCODED_RUSTFLAGS
+
+# No huge pages, or the allocator's first ones would take 14 MB at rest.
+CFLAGS="${CFLAGS:+$CFLAGS }-DMI_DEFAULT_ALLOW_THP=0"
+export CFLAGS
 
 exec "$@" --target "$target"

@@ -48,6 +48,7 @@ use crate::{
     lobby::{GoingOn, Hall, Lobby},
     logging::{self, Logging},
     management::{self, Management},
+    memory,
     readiness::Checks,
     reload::{Figures, InForce, Reloader},
 };
@@ -172,6 +173,7 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
     }
     parts.health.started();
     actix_rt::spawn(reloader.run());
+    actix_rt::spawn(memory::give_back());
     match select(server, pin!(stop.time_is_up.notified())).await {
         Either::Left((ended, _)) => ended.context("the server failed")?,
         Either::Right(_) => {}

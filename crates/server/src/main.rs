@@ -14,6 +14,7 @@ mod listen;
 mod lobby;
 mod logging;
 mod management;
+mod memory;
 #[cfg(test)]
 mod properties;
 mod readiness;

@@ -29,14 +29,12 @@ use berth_metrics::prometheus::{
 };
 use futures_util::{
     FutureExt as _,
-    future::{AbortHandle, Abortable},
+    future::{AbortHandle, AbortRegistration, Abortable},
 };
 
 /// The checks that run: those that the settings name, and those of the handlers.
 pub(crate) struct Checks {
     running: Vec<Running>,
-    /// A thread of their own, because a check in the program's own code may block it.
-    thread: Option<Arbiter>,
 }
 
 struct Running {
@@ -49,19 +47,23 @@ struct Running {
 impl Checks {
     /// Starts to look at everything, at once and then again and again.
     pub(crate) fn start(checks: &[ReadinessCheck]) -> anyhow::Result<Self> {
-        let mut all = Self {
-            running: Vec::new(),
-            thread: None,
-        };
+        let mut running = Vec::new();
+        // A thread of their own, because a check in the program's own code may block it.
+        let mut thread = None;
         for Dependency { terms, check } in berth_handlers::dependencies() {
             let watched = Watched::new(terms);
-            let stop = all.spawn(Arc::clone(&watched), check);
-            all.running.push(Running {
+            let (stop, stopped) = AbortHandle::new_pair();
+            let theirs = Arc::clone(&watched);
+            thread.get_or_insert_with(Arbiter::new).spawn_fn(move || {
+                actix_rt::spawn(look_until(stopped, theirs, check));
+            });
+            running.push(Running {
                 watched,
                 settings: None,
                 stop,
             });
         }
+        let mut all = Self { running };
         all.change(checks, Watched::new)?;
         Ok(all)
     }
@@ -108,7 +110,8 @@ impl Checks {
                         }
                         None => new(terms(check)),
                     };
-                    let stop = self.spawn(Arc::clone(&watched), asked);
+                    let (stop, stopped) = AbortHandle::new_pair();
+                    actix_rt::spawn(look_until(stopped, Arc::clone(&watched), asked));
                     Running {
                         watched,
                         settings: Some(check.clone()),
@@ -130,17 +133,6 @@ impl Checks {
             .iter()
             .map(|running| Arc::clone(&running.watched))
             .collect()
-    }
-
-    fn spawn(&mut self, watched: Arc<Watched>, check: Box<dyn Check>) -> AbortHandle {
-        let (stop, stopped) = AbortHandle::new_pair();
-        self.thread
-            .get_or_insert_with(Arbiter::new)
-            .spawn_fn(move || {
-                let looking = look_again_and_again(watched, check);
-                actix_rt::spawn(Abortable::new(looking, stopped));
-            });
-        stop
     }
 }
 
@@ -175,6 +167,11 @@ fn asking(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
             check.target
         ),
     })
+}
+
+async fn look_until(stopped: AbortRegistration, watched: Arc<Watched>, check: Box<dyn Check>) {
+    // Aborted is how it ends.
+    let _ = Abortable::new(look_again_and_again(watched, check), stopped).await;
 }
 
 async fn look_again_and_again(watched: Arc<Watched>, mut check: Box<dyn Check>) {
