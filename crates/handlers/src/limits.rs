@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::{Future, Ready, ready},
-    io,
+    io, mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -12,9 +12,11 @@ use std::{
 use actix_web::{
     Error, HttpMessage,
     body::{BodySize, BoxBody, MessageBody},
-    dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    dev::{
+        Payload, RequestHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready,
+    },
     error::PayloadError,
-    http::header,
+    http::header::{self, HeaderValue},
     rt::time::{Instant, Sleep, sleep_until},
     web::Bytes,
 };
@@ -160,6 +162,7 @@ impl Limits {
         if matches!(req.parts().1, Payload::None) {
             return Ok(None);
         }
+        keep_apart(req.head_mut());
         let payload = req.take_payload();
         let announced = req
             .headers()
@@ -185,6 +188,18 @@ impl Limits {
         });
         req.extensions_mut().insert(progress);
         Ok(held)
+    }
+}
+
+/// Copies what the head holds of the buffer that it was read into. actix keeps the heads of 128
+/// requests a worker for later ones, and each would keep all that was read along with it.
+fn keep_apart(head: &mut RequestHead) {
+    if let Ok(uri) = head.uri.to_string().try_into() {
+        head.uri = uri;
+    }
+    for (name, value) in mem::take(&mut head.headers) {
+        let copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(value);
+        head.headers.append(name, copy);
     }
 }
 
@@ -252,5 +267,64 @@ impl Stream for LimitedBody {
                 Poll::Ready(Some(Err(PayloadError::Io(io::ErrorKind::TimedOut.into()))))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{
+        http::{Uri, header::HeaderName},
+        test::TestRequest,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_head_that_keeps_apart_is_the_same() {
+        let read = Bytes::from_static(b"one two \xff");
+        let mut req = TestRequest::default().to_srv_request();
+        let head = req.head_mut();
+        for target in [
+            "/",
+            "/a%20b?c=d&e",
+            "*",
+            "http://host:1/path?query",
+            "host:443",
+        ] {
+            let uri = Uri::from_maybe_shared(Bytes::from_static(target.as_bytes())).unwrap();
+            head.uri = uri.clone();
+            keep_apart(head);
+            assert_eq!(head.uri, uri);
+            assert_eq!(head.uri.to_string(), uri.to_string());
+        }
+
+        let name = HeaderName::from_static("x-many");
+        for part in [0..3, 4..7, 8..9, 0..0] {
+            let value = HeaderValue::from_maybe_shared(read.slice(part)).unwrap();
+            head.headers.append(name.clone(), value);
+        }
+        head.headers
+            .append(header::ALLOW, HeaderValue::from_static("x"));
+        let before = head.headers.clone();
+        keep_apart(head);
+        let values = |headers: &header::HeaderMap| -> Vec<_> {
+            headers
+                .get_all(&name)
+                .map(HeaderValue::as_bytes)
+                .map(<[u8]>::to_vec)
+                .collect()
+        };
+        assert_eq!(values(&head.headers), values(&before));
+        assert_eq!(values(&head.headers), [&b"one"[..], b"two", b"\xff", b""]);
+        assert_eq!(head.headers.len(), 5);
+
+        // Nothing holds what was read.
+        drop(before);
+        let read = Bytes::from(b"value".to_vec());
+        head.headers
+            .insert(name, HeaderValue::from_maybe_shared(read.clone()).unwrap());
+        assert!(!read.is_unique());
+        keep_apart(head);
+        assert!(read.is_unique());
     }
 }

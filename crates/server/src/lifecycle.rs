@@ -173,7 +173,6 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
     }
     parts.health.started();
     actix_rt::spawn(reloader.run());
-    actix_rt::spawn(memory::give_back());
     match select(server, pin!(stop.time_is_up.notified())).await {
         Either::Left((ended, _)) => ended.context("the server failed")?,
         Either::Right(_) => {}
@@ -325,6 +324,8 @@ fn bind(
         let patience = port.patience.clone();
         let stopping = stopping.clone();
         server = server.listen("http", listener, move || {
+            let freed = Rc::new(Notify::new());
+            actix_rt::spawn(memory::give_back(Rc::clone(&freed)));
             let going_on = GoingOn::default();
             let guests = Rc::new(Cell::new(0));
             let health = face.health();
@@ -346,7 +347,7 @@ fn bind(
             fn_factory(move || {
                 let http = http.new_service(());
                 let (idle, going_on) = (Rc::clone(&idle), going_on.clone());
-                let guests = Rc::clone(&guests);
+                let (guests, freed) = (Rc::clone(&guests), Rc::clone(&freed));
                 let (patience, stopping) = (patience.clone(), stopping.clone());
                 async move {
                     Ok::<_, ()>(Lobby(Rc::new(Hall {
@@ -354,6 +355,7 @@ fn bind(
                         idle,
                         going_on,
                         guests,
+                        freed,
                         patience,
                         stopping,
                     })))

@@ -52,11 +52,15 @@ class Slow:
         return (self.ended or time.monotonic()) - self.started
 
 
+# What actix keeps of requests, 128 a worker, for later ones lies where the attack has put it. In MB.
+KEPT_BY_ACTIX = 8
+
+
 @contextlib.contextmanager
-def at_rest(server: Berth, spare: float) -> Iterator[list[float]]:
-    """What comes inside must leave the server as it was: a client is served within a second of the
-    end, no descriptor stays taken, and within five seconds no more than `spare` MB of memory.
-    Gives the memory in MB before and after, and between them what the trial has seen."""
+def at_rest(server: Berth, spare: float = 3) -> Iterator[list[float]]:
+    """What comes inside must leave the server as it was: a client is served within a second of the end,
+    no descriptor stays taken, and within ten seconds no more than `spare` MB of memory. Gives the memory
+    in MB before and after, and between them what the trial has seen."""
     for _ in range(20):
         server.ask()
     descriptors = server.descriptors()
@@ -66,8 +70,9 @@ def at_rest(server: Berth, spare: float) -> Iterator[list[float]]:
     # A probe of the trial may just be there.
     wait_until(lambda: server.descriptors() <= descriptors + 2,
                f"{server.descriptors()} descriptors are open, and {descriptors} were before", 5)
-    with contextlib.suppress(AssertionError):
-        wait_until(lambda: server.memory() <= memory[0] + spare, "told below, with figures", 5)
+    until = time.monotonic() + 10
+    while server.memory() > memory[0] + spare and time.monotonic() < until:
+        time.sleep(0.1)
     memory.append(server.memory())
     assert memory[-1] <= memory[0] + spare, f"memory was {memory[0]:.1f} MB and stays at {memory[-1]:.1f} MB"
 
@@ -106,7 +111,7 @@ def slow_heads() -> str:
     count, seconds = short_or_long(300, 2000), short_or_long(4, 60)
     with Berth(BERTH__SERVER__CLIENT_HEADER_TIMEOUT="1s", BERTH__SERVER__REQUEST_TIMEOUT="2s",
                BERTH__SERVER__KEEP_ALIVE="2s") as server:
-        with at_rest(server, short_or_long(6, 12)) as memory:
+        with at_rest(server) as memory:
             with probes(server) as took:
                 first = [Slow(server, b"", ENDLESS_HEAD) for _ in range(count)]
                 kept = [Slow(server, VALID, ENDLESS_HEAD) for _ in range(count)]
@@ -147,7 +152,7 @@ def slow_bodies() -> str:
         "chunked, unread": (chunked % b"/health", b"1\r\na\r\n" * 200, 405),
     }
     with Berth(BERTH__DEBUG__ROUTES="true", BERTH__SERVER__REQUEST_TIMEOUT="1s") as server:
-        with at_rest(server, 12) as memory:
+        with at_rest(server, KEPT_BY_ACTIX) as memory:
             with probes(server) as took:
                 slow = {kind: [Slow(server, at_once, rest) for _ in range(count)]
                         for kind, (at_once, rest, _) in kinds.items()}
@@ -184,13 +189,15 @@ def idle_connections() -> str:
     count = short_or_long(5000, 15_000)
     descriptors_for(count)
     with Berth(BERTH__SERVER__KEEP_ALIVE="3s", BERTH__SERVER__CLIENT_HEADER_TIMEOUT="5s") as server:
-        # A waiting connection takes 1.5 kB, one with a request 18, and the allocator keeps what it has got
-        # once. All requests come in one moment here, but only a crowd of them takes that much.
-        with at_rest(server, count * 0.004) as memory, probes(server) as took:
+        with at_rest(server) as memory, probes(server) as took:
             for _ in range(short_or_long(3, 10)):
                 idle = make_idle(server, count)
                 wait_until(lambda: server.descriptors() >= count, f"{count} clients do not all get in", 10)
                 memory.append(server.memory())
+                # A waiting one takes 1.2 kB, one with a request 18. All requests come in one moment here,
+                # but only a crowd of them takes that much.
+                each = (memory[-1] - memory[0]) / count * 1000
+                assert each < 4, f"an idle connection takes {each:.1f} kB"
                 for client in idle:
                     client.close()
                 wait_until(lambda: server.descriptors() < 100, "descriptors of clients that have left", 5)
@@ -247,7 +254,7 @@ def descriptor_limit() -> str:
     settings = {"BERTH__MANAGEMENT__PORT": str(management), "BERTH__SERVER__CLIENT_HEADER_TIMEOUT": "1m"}
     seconds = short_or_long(3, 20)
     with Berth(wrapper=("prlimit", "--nofile=256:256"), **settings) as server:
-        with at_rest(server, 8) as memory:
+        with at_rest(server) as memory:
             with probes(server, port=management) as took:
                 clients = [socket.socket() for _ in range(400)]
                 for client in clients:
@@ -303,7 +310,7 @@ def connection_flood() -> str:
     with Berth(BERTH__SERVER__BACKLOG="16", BERTH__SERVER__MAX_CONNECTIONS="32",
                BERTH__SERVER__CLIENT_HEADER_TIMEOUT="1s", BERTH__LOG__FILTER="warn",
                BERTH__MANAGEMENT__PORT=str(management)) as server:
-        with at_rest(server, 8) as memory:
+        with at_rest(server) as memory:
             fork = multiprocessing.get_context("fork")
             counts = [fork.Value("q", 0) for _ in range(3)]
             until = time.time() + seconds

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from attacks import at_rest, descriptors_for, in_megabytes, probed
+from attacks import KEPT_BY_ACTIX, at_rest, descriptors_for, in_megabytes, probed
 from common import Berth, probes, read_all, short_or_long, trial, wait_until
 
 HUGE = 100_000_000
@@ -64,7 +64,7 @@ def huge_bodies() -> str:
     ]
     times = short_or_long(1, 20)
     longest = 0.0
-    with Berth(BERTH__DEBUG__ROUTES="true") as server, at_rest(server, 4) as memory, probes(server) as took:
+    with Berth(BERTH__DEBUG__ROUTES="true") as server, at_rest(server) as memory, probes(server) as took:
         peak = server.memory()
         for _ in range(times):
             for name, start, piece, patience, status in cases:
@@ -117,7 +117,7 @@ def endless_bodies() -> str:
             faults.append(f"{method} {target} {piece[:10]} was held for {seconds:.1f} s")
 
     with Berth(BERTH__DEBUG__ROUTES="true", BERTH__SERVER__REQUEST_TIMEOUT="2s") as server:
-        with at_rest(server, 12) as memory, probes(server) as took:
+        with at_rest(server) as memory, probes(server) as took:
             threads = [threading.Thread(target=run, args=case) for case in endless for _ in range(count)]
             for thread in threads:
                 thread.start()
@@ -171,7 +171,7 @@ def unread_answers() -> str:
 
     with Berth(BERTH__DEBUG__ROUTES="true", BERTH__SERVER__REQUEST_TIMEOUT="2s",
                BERTH__SERVER__CLIENT_HEADER_TIMEOUT="2s") as server:
-        with at_rest(server, 8 + count * 0.12) as memory, probes(server) as took:
+        with at_rest(server, KEPT_BY_ACTIX) as memory, probes(server) as took:
             base = server.descriptors()
             slow = threading.Thread(target=run_slowly)
             slow.start()
@@ -181,6 +181,8 @@ def unread_answers() -> str:
                 client.sendall(LARGE_ANSWER)
             wait_until(lambda: server.descriptors() >= base + count, "they are not all connected", 5)
             memory.append(server.memory())
+            each = (memory[-1] - memory[0]) / count
+            assert each < 0.12, f"an unread answer takes {each:.2f} MB"
             # The slow one, and a probe, may stay.
             ended = wait_until(lambda: server.descriptors() <= base + 4, "an unread answer is never given up", 20)
             ended = time.monotonic() - began
@@ -204,7 +206,7 @@ def unread_pipelines() -> str:
     requests = b"GET /health HTTP/1.1\r\nHost: t\r\n\r\n" * 4000
     with Berth(BERTH__SERVER__REQUEST_TIMEOUT="2s", BERTH__SERVER__CLIENT_HEADER_TIMEOUT="2s",
                BERTH__LOG__ACCESS="false") as server:
-        with at_rest(server, 10 + 2 * count) as memory, probes(server) as took:
+        with at_rest(server, KEPT_BY_ACTIX) as memory, probes(server) as took:
             base = server.descriptors()
             clients = [server.connect() for _ in range(count)]
             for client in clients:
