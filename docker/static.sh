@@ -17,7 +17,7 @@ separator=$(printf '\037')
 sysroot=$(rustc --print sysroot)
 CARGO_ENCODED_RUSTFLAGS="-Ctarget-feature=+crt-static\
 ${separator}-Clink-arg=-Wl,-z,pack-relative-relocs\
-${separator}-Clink-arg=-Wl,-T,$(pwd)/docker/layout.ld\
+${separator}-Clink-arg=-T${separator}-Clink-arg=$(pwd)/docker/layout.ld\
 ${separator}--remap-path-prefix=${sysroot}=/rust\
 ${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
 ${separator}--remap-path-prefix=$(pwd)=/src"
@@ -28,7 +28,7 @@ if [ "$target" = x86_64-unknown-linux-gnu ] && [ -x "${sysroot}/lib/rustlib/${ta
 fi
 export CARGO_ENCODED_RUSTFLAGS
 
-# No huge pages, or the allocator's first ones would take 14 MB at rest.
+# No huge pages, wherever the system gives them to all: the allocator's first ones would take 14 MB.
 CFLAGS="${CFLAGS:+$CFLAGS }-DMI_DEFAULT_ALLOW_THP=0"
 export CFLAGS
 

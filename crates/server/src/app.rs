@@ -193,7 +193,8 @@ impl Face {
                     Some(fault) => Either::Right(Box::pin(fault.inject(req, next))),
                 }
             })
-            // Outermost, so that nothing is answered unseen.
+            // Outermost, so that nothing is answered unseen. It must not keep an `HttpRequest`: within,
+            // the head of one is changed, which is for whoever has the only one.
             .wrap(Observed::new(
                 ((metrics, access_log), (draining, going_on)),
                 Arc::clone(&self.routes),

@@ -15,6 +15,7 @@
 use std::{
     cell::Cell,
     future::poll_fn,
+    mem::ManuallyDrop,
     net::SocketAddr,
     pin::{Pin, pin},
     process::{self, ExitCode},
@@ -68,6 +69,9 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 /// How often actix looks whether a worker has drained. It also waits this long before the first look.
 const DRAIN_POLL: Duration = Duration::from_secs(1);
 
+/// How long workers have for the last log lines of requests that are cut off.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// How long before the end of the drain the requests are counted that are still in flight.
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
@@ -84,7 +88,10 @@ pub(crate) fn run(sources: Sources, loaded: Loaded) -> ExitCode {
         loaded,
         pending: Vec::new(),
     }));
-    let ending = System::new().block_on(serve(sources, &in_force, &logging));
+    // Never dropped: that would wait for what blocks a thread beside it, such as a resolver without an
+    // answer or a file system that hangs, and no signal would end the process.
+    let system = ManuallyDrop::new(System::new());
+    let ending = system.block_on(serve(sources, &in_force, &logging));
     let code = match ending {
         Ok(0) => {
             log::info!("stopped: every request was answered");
@@ -146,12 +153,12 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
         aborted_in_time: OnceLock::new(),
     });
     let connections = connections(settings);
-    let mut server = pin!(public(
+    let mut server = public(
         settings,
         &parts,
         connections,
-        Arc::clone(&stop).on_signal(signals)
-    )?);
+        Arc::clone(&stop).on_signal(signals),
+    )?;
     let management = match settings.management.port {
         None => None,
         Some(port) => {
@@ -168,14 +175,21 @@ async fn serve(sources: Sources, in_force: &InForce, logging: &Logging) -> anyho
     };
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
-    if let Some(ended) = poll_immediate(server.as_mut()).await {
+    if let Some(ended) = poll_immediate(&mut server).await {
         ended.context("the server ended as it started")?;
     }
     parts.health.started();
     actix_rt::spawn(reloader.run());
-    match select(server, pin!(stop.time_is_up.notified())).await {
-        Either::Left((ended, _)) => ended.context("the server failed")?,
-        Either::Right(_) => {}
+    let ended = match select(&mut server, pin!(stop.time_is_up.notified())).await {
+        Either::Left((ended, _)) => Some(ended),
+        Either::Right(_) => None,
+    };
+    if let Some(ended) = ended {
+        ended.context("the server failed")?;
+    } else {
+        drop(server);
+        // For what its workers have to say of the requests that this cuts off.
+        sleep(LAST_WORDS).await;
     }
     let cut_off = stop.cut_off();
     if let Some(management) = management {

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How often, and how many times, a thread is made to look once it has freed something. Small pages
-/// go at the sixteenth look that finds them empty, large ones at the fourth.
+/// How often, and how many times, a thread is made to look once it has freed something. The last page
+/// of a size goes at the sixteenth look that finds it empty, a large one at the fourth, others at once.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOKS: usize = 20;
 

@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::symlink,
     path::PathBuf,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -439,5 +440,22 @@ fn a_hundred_swaps_under_load_fail_no_request() {
     }
     assert_eq!(reloads(&server, "failure"), 0);
     assert!(answered.load(Ordering::Relaxed) > 1000);
+    server.stop();
+}
+
+#[test]
+fn a_file_that_hangs_does_not_keep_the_process_from_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    // A pipe can be read to its end once; whoever opens it again waits for somebody who writes.
+    let written = file.clone();
+    let writer = thread::spawn(move || fs::write(written, "[log]\nformat = \"text\"\n").unwrap());
+    let mut server = serve(&file, &[]);
+    writer.join().unwrap();
+    // The look at the file right after the start hangs.
+    thread::sleep(Duration::from_millis(300));
+    assert!(server.is_running());
     server.stop();
 }

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from attacks import KEPT_BY_ACTIX, at_rest, descriptors_for, in_megabytes, probed
+from attacks import at_rest, descriptors_for, in_megabytes, probed
 from common import Berth, probes, read_all, short_or_long, trial, wait_until
 
 HUGE = 100_000_000
@@ -141,6 +141,10 @@ def with_small_window(server: Berth, size: int) -> socket.socket:
     return client
 
 
+# Of requests that actix keeps for later ones, 128 a worker, with what was read along with them. In MB.
+KEPT = 8
+
+
 @trial("unread-answers")
 def unread_answers() -> str:
     """Clients that ask for 64 MiB and never read, beside one that reads slowly and one that is quick."""
@@ -171,7 +175,7 @@ def unread_answers() -> str:
 
     with Berth(BERTH__DEBUG__ROUTES="true", BERTH__SERVER__REQUEST_TIMEOUT="2s",
                BERTH__SERVER__CLIENT_HEADER_TIMEOUT="2s") as server:
-        with at_rest(server, KEPT_BY_ACTIX) as memory, probes(server) as took:
+        with at_rest(server, KEPT) as memory, probes(server) as took:
             base = server.descriptors()
             slow = threading.Thread(target=run_slowly)
             slow.start()
@@ -206,7 +210,7 @@ def unread_pipelines() -> str:
     requests = b"GET /health HTTP/1.1\r\nHost: t\r\n\r\n" * 4000
     with Berth(BERTH__SERVER__REQUEST_TIMEOUT="2s", BERTH__SERVER__CLIENT_HEADER_TIMEOUT="2s",
                BERTH__LOG__ACCESS="false") as server:
-        with at_rest(server, KEPT_BY_ACTIX) as memory, probes(server) as took:
+        with at_rest(server, KEPT) as memory, probes(server) as took:
             base = server.descriptors()
             clients = [server.connect() for _ in range(count)]
             for client in clients:
