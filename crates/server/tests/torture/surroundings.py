@@ -544,7 +544,8 @@ def log_disk_full() -> str:
         except ValueError:
             torn.append(line)
     assert len(torn) <= 1, f"{len(torn)} lines are torn: {torn[1]!r}"
-    assert all(line.count(b'{"ts"') == 1 for line in torn), f"two lines in one: {torn[0]!r}"
+    # It may be torn within these, too.
+    assert all(line.count(b'{"ts"') <= 1 for line in torn), f"two lines in one: {torn[0]!r}"
     assert whole + missing == requests, f"{requests} requests, {whole} lines written and {missing} lost"
     return (f"{requests} requests: {whole} lines written, {missing} counted as lost, {len(torn)} torn, none of them"
             f" spoils the next; written again when there is room")
