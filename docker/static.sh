@@ -31,5 +31,7 @@ export CARGO_ENCODED_RUSTFLAGS
 # No huge pages, wherever the system gives them to all: the allocator's first ones would take 14 MB.
 CFLAGS="${CFLAGS:+$CFLAGS }-DMI_DEFAULT_ALLOW_THP=0"
 export CFLAGS
+# It tells when it was compiled, which would be another time in each build.
+export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
 
 exec "$@" --target "$target"
