@@ -58,6 +58,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// How long a client may take to send the head of a request, 1ms to 5m.
     pub client_header_timeout: Duration,
+    /// How long nothing may come or go on an upgraded connection, such as a WebSocket, 1s to 24h.
+    pub upgrade_idle_timeout: Duration,
     /// The largest request body in bytes, 0 to 1 GiB.
     pub max_body_bytes: usize,
     /// Open connections at one time in the whole process, 1 to 1,000,000.
@@ -185,6 +187,9 @@ impl Settings {
                 }),
                 client_header_timeout: r.take("server.client_header_timeout", |raw| {
                     parse::duration(raw, ms(1)..=s(5 * MINUTE))
+                }),
+                upgrade_idle_timeout: r.take("server.upgrade_idle_timeout", |raw| {
+                    parse::duration(raw, s(1)..=s(24 * HOUR))
                 }),
                 max_body_bytes: r.take("server.max_body_bytes", |raw| {
                     parse::integer(raw, 0..=1 << 30)

@@ -23,7 +23,7 @@ use actix_web::{
     Error,
     body::{BodySize, MessageBody},
     dev::{ResponseHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::StatusCode,
+    http::{Method, StatusCode},
     web::Bytes,
 };
 use pin_project_lite::pin_project;
@@ -224,10 +224,23 @@ where
         Poll::Ready(match outcome {
             Ok(mut response) => {
                 exchange.respond(response.response_mut().head_mut());
+                let is_head = response.request().method() == Method::HEAD;
+                let status = response.status();
                 Ok(response.map_body(|_, body| {
-                    exchange.outcome().complete =
-                        matches!(body.size(), BodySize::None | BodySize::Sized(0));
-                    ObservedBody { body, exchange }
+                    let size = match (status, body.size()) {
+                        // Such a body is not asked for.
+                        _ if is_head => Some(0),
+                        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) => Some(0),
+                        (_, BodySize::None) => Some(0),
+                        (_, BodySize::Sized(size)) => Some(size),
+                        (_, BodySize::Stream) => None,
+                    };
+                    exchange.outcome().complete = size == Some(0);
+                    ObservedBody {
+                        body,
+                        size,
+                        exchange,
+                    }
                 }))
             }
             Err(error) => {
@@ -245,6 +258,8 @@ pin_project! {
     pub struct ObservedBody<B, O: Observe> {
         #[pin]
         body: B,
+        // How much of it is asked for, where that is known.
+        size: Option<u64>,
         exchange: Exchange<O>,
     }
 }
@@ -263,7 +278,13 @@ impl<B: MessageBody, O: Observe> MessageBody for ObservedBody<B, O> {
         let this = self.project();
         let next = ready_or_pending!(this.body.poll_next(cx));
         match &next {
-            Some(Ok(chunk)) => this.exchange.outcome().bytes += chunk.len() as u64,
+            Some(Ok(chunk)) => {
+                let size = *this.size;
+                let outcome = this.exchange.outcome();
+                outcome.bytes += chunk.len() as u64;
+                // Nobody asks for more.
+                outcome.complete |= size.is_some_and(|size| outcome.bytes >= size);
+            }
             Some(Err(_)) => {}
             None => this.exchange.outcome().complete = true,
         }

@@ -37,13 +37,16 @@ const STATUSES_AT_START: [u16; 3] = [200, 500, 503];
 /// What a request that matches no route can end in.
 const UNMATCHED_STATUSES: [u16; 3] = [404, 413, 414];
 
+/// And one that has not become a request, counted as unmatched (the first route) of another method.
+const REFUSED_STATUSES: [u16; 5] = [400, 408, 413, 414, 431];
+const REFUSED: usize = METHODS.len() - 1;
+
 /// The request metrics of the whole process.
 #[derive(Debug)]
 pub(crate) struct Http {
     routes: Arc<Routes>,
     /// One of each worker, after one that holds what is there from the start.
     shards: Mutex<Vec<Arc<Shard>>>,
-    aborted: AtomicU64,
     outlasting: IntCounter,
     /// In nanoseconds.
     shutdown_timeout: AtomicU64,
@@ -57,7 +60,6 @@ impl Http {
     ) -> Result<Arc<Self>, Error> {
         let http = Arc::new(Self {
             shards: Mutex::default(),
-            aborted: AtomicU64::new(0),
             // A request that was cut off is gone together with the process that could have counted
             // it, so no scrape ever sees one. Those that would be can be seen in time.
             outlasting: IntCounter::new(
@@ -79,10 +81,6 @@ impl Http {
         let ended: u64 = shards.iter().map(|shard| shard.ended.get()).sum();
         let begun: u64 = shards.iter().map(|shard| shard.begun.get()).sum();
         begun.saturating_sub(ended)
-    }
-
-    pub(crate) fn aborted(&self) -> u64 {
-        self.aborted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_shutdown_timeout(&self, timeout: Duration) {
@@ -108,6 +106,18 @@ impl Http {
                     series.status(status);
                 }
             }
+        }
+        let refused = shard.series(REFUSED);
+        for status in REFUSED_STATUSES {
+            refused.status(status);
+        }
+    }
+
+    /// Counts what was answered with this status and had not become a request.
+    pub(crate) fn refused(&self, status: u16) {
+        // The first is nobody's, so it is written to under the lock.
+        if let Some(shard) = self.shards().first() {
+            shard.series(REFUSED).status(status).add(1);
         }
     }
 
@@ -341,9 +351,6 @@ impl Observe for HttpObserver {
         self.count(method, outcome, nanoseconds);
         if nanoseconds > self.http.shutdown_timeout.load(Ordering::Relaxed) {
             self.http.outlasting.inc();
-        }
-        if !outcome.complete {
-            self.http.aborted.fetch_add(1, Ordering::Relaxed);
         }
         self.shard.ended.add(1);
     }

@@ -36,7 +36,7 @@ use prometheus::{
 pub use exchange::{Observe, Observed, Outcome};
 pub use http::HttpObserver;
 pub use prometheus;
-pub use routes::{Route, RouteId, Routes};
+pub use routes::{Route, RouteId, Routes, UNMATCHED};
 
 use http::Http;
 
@@ -162,16 +162,10 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// Requests that are being answered right now.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        self.http.in_flight()
-    }
-
-    /// Requests that ended before their answer was complete, since the start.
-    #[must_use]
-    pub fn aborted(&self) -> u64 {
-        self.http.aborted()
+    /// Counts what was answered with this status and had not become a request: no HTTP, or a head that
+    /// came too late or was too large. Its endpoint is `unmatched`, its method `other`.
+    pub fn refused(&self, status: u16) {
+        self.http.refused(status);
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.

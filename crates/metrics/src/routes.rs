@@ -16,6 +16,9 @@ pub struct Route<'a> {
     pub counted: bool,
 }
 
+/// What the route of a request that matches none is called.
+pub const UNMATCHED: &str = "unmatched";
+
 /// A known route, or the one for everything that matches none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteId(u16);
@@ -50,7 +53,7 @@ impl Routes {
     pub fn new<'a>(routes: impl IntoIterator<Item = Route<'a>>) -> Self {
         let mut all = Self {
             known: vec![Known {
-                name: "unmatched".to_owned(),
+                name: UNMATCHED.to_owned(),
                 methods: Vec::new(),
                 counted: true,
             }],

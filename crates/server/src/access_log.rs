@@ -8,7 +8,7 @@
 use std::{
     cell::RefCell,
     io::Write as _,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -19,7 +19,7 @@ use actix_web::{
 };
 use berth_config::LogFormat;
 use berth_handlers::timestamp;
-use berth_metrics::{Observe, Outcome, RouteId, Routes};
+use berth_metrics::{Observe, Outcome, RouteId, Routes, UNMATCHED};
 
 use crate::{
     correlation::{RequestId, TraceId, X_REQUEST_ID},
@@ -93,18 +93,42 @@ impl Observe for AccessLog {
         if !record.wanted {
             return;
         }
-        let route = self.routes.name(outcome.route);
         let mut line = self.line.borrow_mut();
-        self.lines.put(&mut line, |format, line| match format {
-            LogFormat::Text => text(line, record, outcome),
-            LogFormat::Json => json(line, record, route, outcome),
-        });
-        line.clear();
+        put(
+            &self.lines,
+            &mut line,
+            record,
+            self.routes.name(outcome.route),
+            outcome,
+        );
         line.shrink_to(KEPT);
         record.path.shrink_to(KEPT);
         if let Some(user_agent) = &mut record.user_agent {
             user_agent.shrink_to(KEPT);
         }
+    }
+}
+
+fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
+    lines.put(line, |format, line| match format {
+        LogFormat::Text => text(line, record, outcome),
+        LogFormat::Json => json(line, record, route, outcome),
+    });
+    line.clear();
+}
+
+/// The line of what has not become a request: no method or path is known of it.
+pub(crate) fn refused(lines: &AccessLines, id: RequestId, peer: SocketAddr, outcome: &Outcome) {
+    if lines.wanted() {
+        let record = Record {
+            request_id: id,
+            wanted: true,
+            method: Method::from_bytes(b"-").unwrap_or_default(),
+            path: "-".to_owned(),
+            client_ip: Some(peer.ip()),
+            ..Record::default()
+        };
+        put(lines, &mut Vec::new(), &record, UNMATCHED, outcome);
     }
 }
 

@@ -1,29 +1,26 @@
 //! The whole request path.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use actix_web::{
     App, Error,
     body::MessageBody,
-    dev::{ResponseHead, Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
-    http::ConnectionType,
+    dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
     web,
 };
 use berth_config::Settings;
-use berth_handlers::{
-    Context, Endpoint, Health, Info, Limits, Methods, Timeout,
-    health::{self, Phase},
-};
-use berth_metrics::{Build, Metrics, Observe, Observed, Outcome, Route, RouteId, Routes};
+use berth_handlers::{Context, Endpoint, Health, Info, Limits, Methods, Timeout, health};
+use berth_metrics::{Build, Metrics, Observed, Route, Routes};
 use futures_util::future::Either;
+use tokio::sync::Notify;
 
 use crate::{
     access_log::AccessLog,
     faults::Faults,
-    lobby::GoingOn,
     logging::{AccessLines, Logging},
     management::Private,
     readiness::CheckMetrics,
+    refusals::Refusals,
 };
 
 /// The largest body that the private port takes, in bytes.
@@ -147,15 +144,19 @@ impl Parts {
 }
 
 impl Face {
-    pub(crate) fn health(&self) -> Arc<Health> {
-        Arc::clone(&self.parts.health)
+    /// What becomes of what is no request.
+    pub(crate) fn refusals(&self, freed: Rc<Notify>) -> Refusals {
+        Refusals {
+            metrics: self.private.is_none().then(|| self.parts.metrics.clone()),
+            access_lines: Arc::clone(&self.parts.access_lines),
+            freed,
+        }
     }
 
     /// The app of one worker. In actix the last `wrap` is the first to see a request, so the path
     /// of a request reads from the bottom to the top, and that of its answer from the top down.
     pub(crate) fn app(
         &self,
-        going_on: GoingOn,
     ) -> App<
         impl ServiceFactory<
             ServiceRequest,
@@ -170,8 +171,6 @@ impl Face {
         // What machines and operators ask is no use of the service: logged, but not counted.
         let metrics = public.then(|| parts.metrics.http_observer());
         let faults = parts.faults.clone().filter(|_| public);
-        // The private port goes last, so its clients may go on.
-        let draining = public.then(|| Draining(Arc::clone(&parts.health)));
         let access_log = AccessLog::new(Arc::clone(&parts.access_lines), Arc::clone(&self.routes));
         App::new()
             .app_data(parts.metrics.clone())
@@ -193,30 +192,12 @@ impl Face {
                     Some(fault) => Either::Right(Box::pin(fault.inject(req, next))),
                 }
             })
-            // Outermost, so that nothing is answered unseen. It must not keep an `HttpRequest`: within,
-            // the head of one is changed, which is for whoever has the only one.
+            // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(
-                ((metrics, access_log), (draining, going_on)),
+                (metrics, access_log),
                 Arc::clone(&self.routes),
             ))
     }
-}
-
-/// While draining, a client must not send its next request on this connection.
-struct Draining(Arc<Health>);
-
-impl Observe for Draining {
-    type Record = ();
-
-    fn begin(&self, (): &mut (), _: &ServiceRequest, _: RouteId) {}
-
-    fn respond(&self, (): &mut (), head: &mut ResponseHead) {
-        if self.0.phase() == Phase::ShuttingDown {
-            head.set_connection_type(ConnectionType::Close);
-        }
-    }
-
-    fn end(&self, (): &mut (), _: &Outcome) {}
 }
 
 /// Every endpoint that these settings turn on. Metrics are on the private port, where there is one.

@@ -7,8 +7,14 @@ use std::{
     process::ExitCode,
 };
 
-use berth_config::{Error, Loaded};
+use berth_config::{Error, Loaded, Sources};
 use clap::{Parser, Subcommand};
+
+use crate::{
+    healthcheck,
+    lifecycle::{self, interruptible},
+    signals::{self, Signals},
+};
 
 /// The version, with what the binary was built from.
 const VERSION: &str = concat!(
@@ -45,17 +51,17 @@ Examples:
 /// A cloud-native HTTP service: serves until SIGTERM, then drains.
 #[derive(Debug, Parser)]
 #[command(name = "berth", version = VERSION, after_help = AFTER_HELP)]
-pub(crate) struct Cli {
+struct Cli {
     /// Settings file, TOML or YAML [default: what `BERTH_CONFIG` names]
     #[arg(long, value_name = "FILE", global = true)]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub(crate) enum Command {
+enum Command {
     /// Check the settings and print them, each with where it came from
     ///
     /// Starts nothing. Ends with 0 when the settings are right, 2 when they are wrong; then every
@@ -69,8 +75,48 @@ pub(crate) enum Command {
     Healthcheck,
 }
 
+/// Does what the command line asks for.
+pub(crate) async fn run() -> ExitCode {
+    // First of all: a process that is the first of its container loses a signal without a handler.
+    let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
+        (Ok(signals), Ok(hangups)) => (signals, hangups),
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("cannot listen for signals: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let Cli { config, command } = Cli::parse();
+    let sources = Sources::from_process(config);
+    let wanted = sources.clone();
+    // The settings file may be on a file system that hangs, and standard output a full pipe.
+    let prepared = interruptible(&mut signals, move || {
+        let loaded = berth_config::load(&wanted).map_err(|error| refuse(&error, command))?;
+        match command {
+            None => Ok(loaded),
+            Some(Command::Check) => Err(print_settings(&loaded)),
+            Some(Command::Healthcheck) => Err(healthcheck::run(&loaded.settings.server)),
+        }
+    });
+    match prepared.await {
+        Ok(Ok(Ok(loaded))) => lifecycle::run(sources, loaded, signals, hangups).await,
+        Ok(Ok(Err(code))) => code,
+        Ok(Err(signal)) if command.is_none() => {
+            eprintln!(
+                "stopped: {} came while the settings were read",
+                signal.name()
+            );
+            ExitCode::SUCCESS
+        }
+        Ok(Err(signal)) => ExitCode::from(signal.exit_code()),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
 /// Tells why the settings cannot be used, and gives the exit code for it.
-pub(crate) fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
+fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
     eprintln!("{error}");
     match (command, error) {
         // Docker keeps every code but 0 and 1 for itself.
@@ -80,7 +126,7 @@ pub(crate) fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
 }
 
 /// Prints the effective settings, one a line, aligned.
-pub(crate) fn print_settings(loaded: &Loaded) -> ExitCode {
+fn print_settings(loaded: &Loaded) -> ExitCode {
     let rows: Vec<_> = loaded
         .entries
         .iter()

@@ -23,6 +23,13 @@ impl RequestId {
         }
     }
 
+    /// An id of our own.
+    pub(crate) fn random() -> Self {
+        let mut id = Vec::new();
+        push_random(&mut id);
+        Self(id)
+    }
+
     /// ASCII of the characters that [`is_sane`] allows.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,42 +1,31 @@
-//! The Berth server: command line, logging, composition of the app, and the life of the process.
+//! The Berth server: command line, logging, composition of the app, and the lifecycle of the process.
 
 mod access_log;
 mod app;
 mod cli;
-mod connection;
 mod correlation;
 mod descriptors;
 mod faults;
-mod head;
 mod healthcheck;
 mod lifecycle;
-mod listen;
-mod lobby;
 mod logging;
 mod management;
 mod memory;
+mod ports;
 #[cfg(test)]
 mod properties;
 mod readiness;
+mod refusals;
 mod reload;
+mod signals;
 
-use std::process::ExitCode;
+use std::{mem::ManuallyDrop, process::ExitCode};
 
-use berth_config::Sources;
-use clap::Parser as _;
-
-use cli::{Cli, Command};
+use actix_rt::System;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let sources = Sources::from_process(cli.config);
-    let loaded = match berth_config::load(&sources) {
-        Ok(loaded) => loaded,
-        Err(error) => return cli::refuse(&error, cli.command),
-    };
-    match cli.command {
-        None => lifecycle::run(sources, loaded),
-        Some(Command::Check) => cli::print_settings(&loaded),
-        Some(Command::Healthcheck) => healthcheck::run(&loaded.settings.server),
-    }
+    // Never dropped: that would wait for what blocks a thread beside it, such as a resolver without an
+    // answer or a file system that hangs, and no signal would end the process.
+    let system = ManuallyDrop::new(System::new());
+    system.block_on(cli::run())
 }

@@ -2,18 +2,18 @@
 //! its own, so it answers while every public worker is busy, and it ends last, so a scrape can see
 //! the drain.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use actix_rt::{System, time};
-use actix_web::{
-    HttpRequest, HttpResponse,
-    dev::{Server, ServerHandle},
-    http::Method,
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, dev::ServerHandle, http::Method, web};
 use anyhow::Context as _;
 use berth_config::Entry;
 use berth_handlers::{Endpoint, Methods, NO_STORE, Problem, duration::compact, health, openapi};
+use berth_kit_transport::{Serving, Stop};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -97,13 +97,13 @@ pub(crate) fn face(
 /// The running private port.
 pub(crate) struct Management {
     handle: ServerHandle,
+    stop: Arc<Stop>,
 }
 
 impl Management {
-    /// Starts what `bind` makes, in a system of its own: actix stops all of a system's workers when
-    /// a signal has stopped one server in it.
+    /// Starts what `bind` makes, on a thread of its own: it answers whatever the main one does.
     pub(crate) fn start(
-        bind: impl FnOnce() -> anyhow::Result<Server> + Send + 'static,
+        bind: impl FnOnce() -> anyhow::Result<Serving> + Send + 'static,
     ) -> anyhow::Result<Self> {
         let (up, is_up) = mpsc::channel();
         thread::Builder::new()
@@ -112,8 +112,8 @@ impl Management {
                 System::new().block_on(async move {
                     match bind() {
                         Err(error) => drop(up.send(Err(error))),
-                        Ok(server) => {
-                            let _ = up.send(Ok(server.handle()));
+                        Ok(Serving { server, stop }) => {
+                            let _ = up.send(Ok((server.handle(), stop)));
                             if let Err(error) = server.await {
                                 log::error!("the management port failed: {error}");
                             }
@@ -121,16 +121,20 @@ impl Management {
                     }
                 });
             })?;
-        let handle = is_up
+        let (handle, stop) = is_up
             .recv()
             .context("the management port did not start")??;
-        Ok(Self { handle })
+        Ok(Self { handle, stop })
     }
 
     /// Ends it, once the requests on it are answered.
     pub(crate) async fn stop(self) {
-        // actix looks for connections that are left only once a second; idle ones are not worth it.
-        let _ = time::timeout(LAST_ANSWERS, self.handle.stop(true)).await;
+        let _ = time::timeout(LAST_ANSWERS, async {
+            self.stop.drain();
+            self.stop.close(LAST_ANSWERS).await;
+            self.handle.stop(true).await;
+        })
+        .await;
     }
 }
 

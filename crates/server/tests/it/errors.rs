@@ -130,12 +130,22 @@ fn a_body_over_the_limit_that_is_already_being_answered_is_broken_off() {
 #[test]
 fn a_broken_body_is_a_400_as_long_as_there_is_no_answer_yet() {
     let server = Berth::debug(&[]);
-    for body in ["zz\r\n", "3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
+    let send = |body: &str| {
         let mut client = server.client();
         client.send(format!(
             "POST /debug/echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
         ));
-        client.read().assert_problem(400);
+        client
+    };
+    let mut client = send("zz\r\n");
+    client.read().assert_problem(400);
+    assert!(client.is_closed());
+    // The answer begins with the first good chunk, and is broken off at the bad one.
+    for body in ["3\r\nabc\r\nzz\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
+        let mut client = send(body);
+        assert_eq!(client.line().unwrap(), "HTTP/1.1 200 OK");
+        while !client.line().unwrap().is_empty() {}
+        assert_eq!(client.read_raw(8), b"3\r\nabc\r\n");
         assert!(client.is_closed(), "{body}");
     }
 }

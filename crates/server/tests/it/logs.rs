@@ -103,12 +103,10 @@ fn no_client_can_forge_a_line() {
         ] {
             let mut client = server.client();
             client.send(format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n"));
-            // One that actix refuses as malformed never becomes a request.
-            if client.read().header("x-request-id").is_some() {
-                requests += 1;
-            }
+            // One that never becomes a request has a line, too.
+            assert!(client.read().header("x-request-id").is_some());
+            requests += 1;
         }
-        assert_eq!(requests, 5);
         for header in [
             "User-Agent: x\u{85}forged",
             "User-Agent: x\tforged\",\"level\":\"ERROR",
@@ -120,13 +118,14 @@ fn no_client_can_forge_a_line() {
                 .request("GET", "/health", &format!("{header}\r\n"));
             requests += 1;
         }
-        // A bare line feed or carriage return within a header never becomes a request.
+        // Nor does one with a bare line feed or carriage return within a header.
         for header in ["X-Request-Id: a\nforged: b", "User-Agent: a\rforged"] {
             let mut client = server.client();
             client.send(format!(
                 "GET /health HTTP/1.1\r\nHost: t\r\n{header}\r\n\r\n"
             ));
             client.read();
+            requests += 1;
         }
         let log = server.stop();
         let access = log[before..]

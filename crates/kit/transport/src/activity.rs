@@ -1,0 +1,167 @@
+//! What is going on on one connection, as its stream, its requests and its answers see it.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::framing::Recent;
+
+/// What a connection waits for. Two values are equal as long as one and the same thing is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The head of the first request, whether or not it has begun.
+    FirstHead,
+    /// The first byte of another request, after so many answers.
+    Idle(u32),
+    /// The rest of a later head, after so many answers.
+    Head(u32),
+    /// The application.
+    Answering,
+    /// The client, to take more of its answer than so many writes.
+    Unread(u32),
+}
+
+/// How far a request's body has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum RequestBody {
+    /// There is none, or it has been read.
+    #[default]
+    Done,
+    /// More of it is to come.
+    Unread,
+    /// The application has let go of it before its end.
+    Abandoned,
+}
+
+/// How far the answer to a request has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Answer {
+    /// There is no request.
+    #[default]
+    None,
+    /// The application has not answered yet.
+    Awaited,
+    /// Its head is there, and its body goes on.
+    Begun,
+    /// All of it is there, and is being written.
+    Complete,
+}
+
+/// Shared by all that works on one connection.
+#[derive(Default)]
+pub(crate) struct Activity {
+    /// For the count of what a stop would cut off, which another thread takes.
+    busy: Arc<AtomicBool>,
+    answer: Cell<Answer>,
+    /// Bytes have come that no request has been made of.
+    begun: Cell<bool>,
+    answers: Cell<u32>,
+    blocked: Cell<bool>,
+    writes: Cell<u32>,
+    /// The application is being polled.
+    pub(crate) in_application: Cell<bool>,
+    pub(crate) request_body: Cell<RequestBody>,
+    /// The status of an answer that hyper has given without asking.
+    pub(crate) refused: Cell<Option<u16>>,
+    pub(crate) recent: RefCell<Recent>,
+}
+
+impl Activity {
+    pub(crate) fn new(busy: Arc<AtomicBool>) -> Self {
+        Self {
+            busy,
+            ..Self::default()
+        }
+    }
+
+    /// A request has come, whole but for its body.
+    pub(crate) fn request(&self, body: RequestBody) {
+        self.answer.set(Answer::Awaited);
+        self.begun.set(false);
+        self.request_body.set(body);
+        self.recent.borrow_mut().request(body != RequestBody::Done);
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Its answer begins.
+    pub(crate) fn answer_begins(&self) {
+        self.answer.set(Answer::Begun);
+    }
+
+    /// The answer's body has ended, or is not wanted.
+    pub(crate) fn answer_ends(&self) {
+        self.answer.set(Answer::Complete);
+    }
+
+    /// Bytes have come.
+    pub(crate) fn read(&self, bytes: &[u8]) {
+        if !self.is_answering() {
+            self.begun.set(true);
+        }
+        self.recent.borrow_mut().push(bytes);
+    }
+
+    /// The client has taken some of the answer, or (`false`) takes none at the moment.
+    pub(crate) fn wrote(&self, some: bool) {
+        self.blocked.set(!some);
+        if some {
+            self.writes.set(self.writes.get().wrapping_add(1));
+        }
+    }
+
+    /// All that was to be written has been.
+    pub(crate) fn flushed(&self) {
+        if self.answer.get() == Answer::Complete {
+            self.answer.set(Answer::None);
+            self.answers.set(self.answers.get().wrapping_add(1));
+            self.begun.set(self.recent.borrow_mut().answered());
+        }
+    }
+
+    /// A request is being answered.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answer.get() != Answer::None
+    }
+
+    /// What is waited for. Tells whoever counts what a stop would cut off, too.
+    pub(crate) fn phase(&self) -> Phase {
+        let answers = self.answers.get();
+        let phase = if self.blocked.get() {
+            Phase::Unread(self.writes.get())
+        } else if self.is_answering() {
+            Phase::Answering
+        } else if answers == 0 {
+            Phase::FirstHead
+        } else if self.begun.get() {
+            Phase::Head(answers)
+        } else {
+            Phase::Idle(answers)
+        };
+        self.busy.store(!self.is_idle(), Ordering::Relaxed);
+        phase
+    }
+
+    /// Nothing of a request has come that has not been answered, as far as can be seen from here.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_answering() && !self.begun.get()
+    }
+
+    /// Whoever counts what a stop would cut off counts this.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.is_idle()
+    }
+
+    /// The beginning of a request is there.
+    pub(crate) fn has_begun(&self) {
+        self.begun.set(true);
+    }
+
+    /// The connection has ended by itself: nothing of it can be cut off any more.
+    pub(crate) fn ended(&self) {
+        self.busy.store(false, Ordering::Relaxed);
+    }
+}

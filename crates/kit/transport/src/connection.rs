@@ -1,0 +1,309 @@
+//! One connection, from its first moment to its last.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use actix_http::{
+    Request, Response, StatusCode,
+    body::{BoxBody, MessageBody},
+};
+use actix_rt::time::{Instant, Sleep, sleep_until, timeout};
+use actix_service::Service;
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::{
+    activity::{Activity, Phase},
+    adapter::Adapter,
+    events::{Events, Refusal},
+    framing::{MAX_HEAD, Wrong},
+    stop::Stop,
+    stream::{ByteStream, Stream, Unread, unread},
+    timeouts::Timeouts,
+    upgrade,
+};
+
+/// How long a client may take to notice that its connection is being closed. What it sends meanwhile is
+/// thrown away; a reset would make it lose the last answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for the first byte on a connection: its client has made it in order to send one.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
+
+/// What all connections of a worker share.
+pub(crate) struct Worker<S, E> {
+    application: Rc<S>,
+    events: Rc<E>,
+    timeouts: Timeouts,
+    stop: Arc<Stop>,
+    http: http1::Builder,
+}
+
+impl<S, E> Worker<S, E> {
+    pub(crate) fn new(application: S, events: E, timeouts: Timeouts, stop: Arc<Stop>) -> Self {
+        let mut http = http1::Builder::new();
+        http.keep_alive(timeouts.keep_alive.is_some())
+            // Ours: hyper's makes a timer for each request.
+            .header_read_timeout(None)
+            // A client may say that it sends no more, and still wait for its answers.
+            .half_close(true)
+            .max_buf_size(MAX_HEAD)
+            // Most answers are small, and one buffer is cheaper than a list.
+            .writev(false);
+        Self {
+            application: Rc::new(application),
+            events: Rc::new(events),
+            timeouts,
+            stop,
+            http,
+        }
+    }
+}
+
+/// Why a connection is not served any longer.
+enum End {
+    /// HTTP has come to its end, well or not.
+    Http(hyper::Result<()>),
+    /// The client took too long for what was waited for.
+    TimedOut(Phase),
+    /// The client has broken the connection while the application was waited for.
+    Broken,
+    /// The server stops, and nothing of a request has come.
+    Stopped,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve<T, S, B, E>(io: T, peer: SocketAddr, worker: Rc<Worker<S, E>>)
+where
+    T: ByteStream,
+    S: Service<Request> + 'static,
+    S::Response: Into<Response<B>>,
+    S::Error: Into<Response<BoxBody>>,
+    B: MessageBody + 'static,
+    E: Events,
+{
+    // Dropped while it is busy, it has been cut off: so it goes first where the worker ends.
+    let open = worker.stop.connections.open(peer);
+    let activity = Rc::new(Activity::new(open.busy()));
+    let upgraded = Rc::new(RefCell::new(None));
+    let io = Rc::new(RefCell::new(io));
+    let mut read = Bytes::new();
+    let mut waiting = Waiting::new();
+    let end = loop {
+        let adapter = Adapter {
+            application: Rc::clone(&worker.application),
+            events: Rc::clone(&worker.events),
+            peer,
+            stop: worker.stop.signal(),
+            activity: Rc::clone(&activity),
+            upgrade: Rc::clone(&upgraded),
+        };
+        let stream = Stream::new(Rc::clone(&io), read, Rc::clone(&activity));
+        let mut http = worker.http.serve_connection(stream, adapter);
+        let mut timer = pin!(sleep_until(waiting.since));
+        let mut closing = pin!(worker.stop.closing());
+        let end = poll_fn(|cx| {
+            if let Poll::Ready(ended) = Pin::new(&mut http).poll(cx) {
+                return Poll::Ready(End::Http(ended));
+            }
+            if !worker.stop.is_closing() {
+                let _ = closing.as_mut().poll(cx);
+            }
+            let closing = worker.stop.is_closing();
+            let phase = activity.phase();
+            if closing && activity.is_idle() {
+                let first = phase == Phase::FirstHead && waiting.since.elapsed() < FIRST_BYTE;
+                match unread(&*io.borrow()) {
+                    // tokio will soon see it, too.
+                    Unread::Bytes => {}
+                    Unread::Nothing if first => {}
+                    Unread::Nothing | Unread::End | Unread::Broken => {
+                        return Poll::Ready(End::Stopped);
+                    }
+                }
+            }
+            if phase == Phase::Answering && is_broken(&*io.borrow(), cx) {
+                return Poll::Ready(End::Broken);
+            }
+            let closing = closing && !activity.is_busy();
+            waiting.poll(
+                cx,
+                timer.as_mut(),
+                phase,
+                limit(phase, &worker.timeouts, closing),
+            )
+        })
+        .await;
+        read = http.into_parts().read_buf;
+        if !matches!(end, End::Stopped) || read.is_empty() {
+            break end;
+        }
+        // The beginning of a request had come along with the one before.
+        activity.has_begun();
+    };
+    let upgraded = upgraded.take();
+    let Some(mut io) = Rc::into_inner(io).map(RefCell::into_inner) else {
+        return;
+    };
+    let outcome = match (end, upgraded) {
+        (End::Http(Ok(())), Some(upgrade)) => {
+            let idle = worker.timeouts.upgraded;
+            upgrade::carry(&mut io, read, upgrade, idle).await
+        }
+        // Nothing has been answered, so no answer can be lost.
+        (End::Stopped, _) if activity.phase() == Phase::FirstHead => {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
+        (End::Http(Ok(())) | End::Stopped, _) => Ok(()),
+        (End::Http(Err(error)), _) if error.is_parse() => {
+            let wrong = explain(&activity);
+            refuse(&mut io, peer, &*worker.events, wrong).await
+        }
+        (End::Http(Err(error)), _) => Err(io::Error::other(error)),
+        (End::TimedOut(Phase::FirstHead), _) => {
+            let wrong = (408, "the head of the request did not arrive in time");
+            refuse(&mut io, peer, &*worker.events, wrong).await
+        }
+        (End::TimedOut(phase), _) => {
+            log::debug!("closing a connection whose client took too long ({phase:?})");
+            match phase {
+                Phase::Unread(_) => Err(io::ErrorKind::TimedOut.into()),
+                _ => Ok(()),
+            }
+        }
+        (End::Broken, _) => Err(io::ErrorKind::ConnectionReset.into()),
+    };
+    activity.ended();
+    match outcome {
+        Ok(()) => {
+            let _ = timeout(LINGER, linger(&mut io)).await;
+        }
+        Err(error) => log::debug!("a connection is broken off: {error}"),
+    }
+    drop(open);
+    worker.events.closed();
+}
+
+/// How long a phase may last.
+fn limit(phase: Phase, timeouts: &Timeouts, closing: bool) -> Option<Duration> {
+    match phase {
+        Phase::FirstHead if closing => Some(timeouts.head.min(FIRST_BYTE)),
+        Phase::FirstHead | Phase::Head(_) => Some(timeouts.head),
+        Phase::Idle(_) => timeouts.keep_alive,
+        Phase::Answering => None,
+        Phase::Unread(_) => Some((timeouts.unread)()),
+    }
+}
+
+/// What is waited for, and since when.
+struct Waiting {
+    phase: Phase,
+    since: Instant,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self {
+            phase: Phase::FirstHead,
+            since: Instant::now(),
+        }
+    }
+
+    /// Ready when the phase has lasted for `limit`. There is one timer for all: it is only ever set to an
+    /// earlier time, or anew once it has gone off, so that a busy connection hardly touches it.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+        phase: Phase,
+        limit: Option<Duration>,
+    ) -> Poll<End> {
+        if phase != self.phase {
+            self.phase = phase;
+            self.since = Instant::now();
+        }
+        let Some(limit) = limit else {
+            return Poll::Pending;
+        };
+        let end = self.since + limit;
+        if timer.deadline() > end {
+            timer.as_mut().reset(end);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= end {
+                return Poll::Ready(End::TimedOut(phase));
+            }
+            timer.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+}
+
+/// Whether the client has broken the connection. hyper does not read while it waits for an answer.
+fn is_broken(io: &impl ByteStream, cx: &mut Context<'_>) -> bool {
+    io.tcp().poll_read_ready(cx).is_ready() && unread(io) == Unread::Broken
+}
+
+/// What was wrong with what hyper has refused.
+fn explain(activity: &Activity) -> Wrong {
+    let status = match activity.refused.get() {
+        Some(431) => activity.recent.borrow().too_large(),
+        Some(status) => status,
+        None => 400,
+    };
+    let detail = match status {
+        413 => "the request body is larger than this server accepts",
+        414 => "the request target is too long",
+        431 => "the head of the request has too many headers, or too large ones",
+        _ => "this is not an HTTP/1.1 request",
+    };
+    (status, detail)
+}
+
+/// Answers what has not become a request.
+async fn refuse(
+    io: &mut impl ByteStream,
+    peer: SocketAddr,
+    events: &impl Events,
+    (status, detail): Wrong,
+) -> io::Result<()> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = events.refused(&Refusal {
+        status,
+        peer,
+        detail,
+    });
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n",
+        body.bytes.len(),
+        httpdate::fmt_http_date(SystemTime::now())
+    );
+    for (name, value) in &body.headers {
+        answer.extend([name, ": ", value, "\r\n"]);
+    }
+    answer.push_str("\r\n");
+    let answer = [answer.as_bytes(), &body.bytes].concat();
+    // Who does not read this at once is not waited for.
+    timeout(LINGER, io.write_all(&answer)).await?
+}
+
+/// Says that no more will come, and waits until the client has understood.
+async fn linger(io: &mut impl ByteStream) -> io::Result<()> {
+    io.shutdown().await?;
+    loop {
+        let mut piece = [0; 512];
+        if io.read(&mut piece).await? == 0 {
+            return Ok(());
+        }
+    }
+}

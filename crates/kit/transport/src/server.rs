@@ -1,0 +1,129 @@
+//! actix-server around the connections: it accepts them, hands them to its workers and drains them.
+
+use std::{fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+
+use actix_http::{
+    Request, Response,
+    body::{BoxBody, MessageBody},
+};
+use actix_rt::net::TcpStream;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
+
+use crate::{
+    connection::{self, Worker},
+    events::Events,
+    stop::Stop,
+    timeouts::Timeouts,
+};
+
+/// How a server is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many threads serve connections.
+    pub workers: usize,
+    /// How many connections there may be at a time, in all.
+    pub max_connections: usize,
+    /// How long actix-server's graceful stop may take; it counts in whole seconds, which are rounded up.
+    pub shutdown_timeout: Duration,
+    /// How long a connection waits for its client.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            max_connections: 25_000,
+            shutdown_timeout: Duration::from_secs(30),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// A server that is bound. It accepts connections once `server` is polled.
+pub struct Serving {
+    /// Ends when the server has stopped.
+    pub server: Server,
+    /// How it is stopped without losing anything.
+    pub stop: Arc<Stop>,
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving")
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves the application that `make` makes for each worker and listener. No signal is handled: stop it by
+/// [`Serving::stop`], and then the server by its handle.
+///
+/// # Errors
+///
+/// When a listener cannot be used.
+pub fn serve<F, I, A, B, E>(
+    listeners: Vec<TcpListener>,
+    options: Options,
+    make: F,
+) -> io::Result<Serving>
+where
+    F: Fn() -> (I, E) + Clone + Send + 'static,
+    I: IntoServiceFactory<A, Request>,
+    A: ServiceFactory<Request, Config = ()> + 'static,
+    A::Response: Into<Response<B>>,
+    A::Error: Into<Response<BoxBody>>,
+    A::InitError: fmt::Debug,
+    B: MessageBody + 'static,
+    E: Events,
+{
+    let stop = Stop::new(&listeners)?;
+    let mut server = Server::build()
+        .workers(options.workers)
+        // actix counts per worker.
+        .max_concurrent_connections(options.max_connections.div_ceil(options.workers))
+        .shutdown_timeout(
+            options
+                .shutdown_timeout
+                .as_millis()
+                .div_ceil(1000)
+                .try_into()
+                .unwrap_or(u64::MAX),
+        )
+        .disable_signals();
+    for listener in listeners {
+        let (make, stop, timeouts) = (make.clone(), Arc::clone(&stop), options.timeouts.clone());
+        server = server.listen("http", listener, move || {
+            let (make, stop, timeouts) = (make.clone(), Arc::clone(&stop), timeouts.clone());
+            fn_factory(move || {
+                let (application, events) = make();
+                let application = application.into_factory().new_service(());
+                let (stop, timeouts) = (Arc::clone(&stop), timeouts.clone());
+                async move {
+                    let application = application
+                        .await
+                        .inspect_err(|error| {
+                            log::error!("the application cannot be made: {error:?}")
+                        })
+                        .map_err(drop)?;
+                    let worker = Rc::new(Worker::new(application, events, timeouts, stop));
+                    Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                        let worker = Rc::clone(&worker);
+                        async move {
+                            // None: the client has left already.
+                            if let Ok(peer) = stream.peer_addr() {
+                                connection::serve(stream, peer, worker).await;
+                            }
+                            Ok::<_, ()>(())
+                        }
+                    }))
+                }
+            })
+        })?;
+    }
+    Ok(Serving {
+        server: server.run(),
+        stop,
+    })
+}

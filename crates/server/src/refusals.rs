@@ -1,0 +1,65 @@
+//! What has not become a request, counted, logged and answered like any other.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use actix_web::{body::MessageBody as _, web};
+use berth_handlers::Problem;
+use berth_kit_transport::{Events, Refusal, RefusalBody};
+use berth_metrics::{Metrics, Outcome, RouteId};
+use tokio::sync::Notify;
+
+use crate::{
+    access_log,
+    correlation::{RequestId, X_REQUEST_ID},
+    logging::AccessLines,
+};
+
+/// What a worker's connections tell.
+pub(crate) struct Refusals {
+    /// None on the private port, whose requests are not counted.
+    pub(crate) metrics: Option<web::Data<Metrics>>,
+    pub(crate) access_lines: Arc<AccessLines>,
+    /// Told when there may be memory to give back.
+    pub(crate) freed: Rc<Notify>,
+}
+
+impl Events for Refusals {
+    fn refused(&self, refusal: &Refusal) -> RefusalBody {
+        let Refusal {
+            status,
+            peer,
+            detail,
+        } = *refusal;
+        if let Some(metrics) = &self.metrics {
+            metrics.refused(status.as_u16());
+        }
+        let answer = Problem::new(status, detail).to_response();
+        let id = RequestId::random();
+        let mut headers = vec![(
+            X_REQUEST_ID.as_str().to_owned(),
+            String::from_utf8_lossy(id.as_bytes()).into_owned(),
+        )];
+        for (name, value) in answer.headers() {
+            if let Ok(value) = value.to_str() {
+                headers.push((name.as_str().to_owned(), value.to_owned()));
+            }
+        }
+        let bytes = answer.into_body().try_into_bytes().unwrap_or_default();
+        let outcome = Outcome {
+            route: RouteId::UNMATCHED,
+            status: Some(status),
+            bytes: bytes.len() as u64,
+            elapsed: Duration::ZERO,
+            complete: true,
+        };
+        access_log::refused(&self.access_lines, id, peer, &outcome);
+        RefusalBody {
+            headers,
+            bytes: bytes.into(),
+        }
+    }
+
+    fn closed(&self) {
+        self.freed.notify_one();
+    }
+}
