@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What Berth costs, against the same handler without it and with the ready-made middleware.
+"""What Berth costs: against the same handler without it and with the ready-made middleware, and against
+axum and nginx.
 
     crates/bench/bench.py BERTH BENCH [--rounds N] [--seconds N] [--readme]
 
-BERTH and BENCH are the two release binaries. Needs wrk, and Linux. Each round starts every server in
+BERTH and BENCH are the two release binaries. Needs wrk, nginx, and Linux. Each round starts every server in
 turn, in another order than the last, so that what the machine does meanwhile meets all of them. The
 load generator shares the machine, so what counts is the server's own CPU time, from /proc. Writes
 target/bench/bench.md and target/bench/bench.svg; with --readme, the tables of the README and its plot,
@@ -15,111 +16,19 @@ import contextlib
 import http.client
 import os
 import pathlib
-import re
 import socket
 import statistics
-import subprocess
 import sys
 import time
 
-OUT = pathlib.Path("target/bench")
+sys.dont_write_bytecode = True
+
+from servers import OUT, TARGET, Kind, Server, all_kinds  # noqa: E402
+
 README = pathlib.Path("README.md")
 PLOT = pathlib.Path("crates/bench/bench.svg")
-TARGET = "/api/v1/hello?name=Ada"
-CONNECTIONS = 32
-TICKS = os.sysconf("SC_CLK_TCK")
-
-# The latencies that wrk's own summary does not have.
-LUA = """
-done = function(summary, latency, requests)
-    io.write(string.format("result %d %d %d %d %d %d\\n", summary.requests, summary.duration,
-        latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
-        summary.errors.connect + summary.errors.read + summary.errors.write
-        + summary.errors.status + summary.errors.timeout))
-end
-"""
-
-
-# All that can be on: a file that is watched, a check, the private port, the routes for debugging with
-# the faults that come with them.
-EVERYTHING = """
-log.format = "json"
-management.port = 0
-debug.routes = true
-[[readiness.checks]]
-name = "itself"
-url = "tcp://127.0.0.1:{port}"
-"""
-
-
-class Kind:
-    """One of the servers that are compared."""
-
-    def __init__(self, name, command, everything=False, **settings):
-        self.name, self.command, self.everything, self.settings = name, command, everything, settings
-        self.rounds = []
-
-
-class Server:
-    """It, while it runs. What it logs goes into a pipe that is read, as in a container."""
-
-    def __init__(self, kind: Kind):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        env = {"PATH": os.environ["PATH"], "PORT": str(self.port), "BERTH__SERVER__WORKERS": "1",
-               "BERTH__SERVER__HOST": "127.0.0.1", "HOSTNAME": "bench", **kind.settings}
-        if kind.everything:
-            (OUT / "settings.toml").write_text(EVERYTHING.format(port=self.port))
-            env["BERTH_CONFIG"] = str(OUT / "settings.toml")
-        start = time.perf_counter()
-        self.process = subprocess.Popen(kind.command, env=env, stderr=subprocess.PIPE)
-        self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
-        self.process.stderr.close()
-        self.first_answer = self.wait(start)
-
-    def wait(self, start: float) -> float:
-        """Seconds from the start to the first 200."""
-        request = f"GET {TARGET} HTTP/1.1\r\nHost: b\r\n\r\n".encode()
-        while time.perf_counter() - start < 10:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as client:
-                client.sendall(request)
-                if client.recv(4096).startswith(b"HTTP/1.1 200"):
-                    return time.perf_counter() - start
-            time.sleep(0.0002)
-        raise SystemExit(f"{self.process.args} does not answer")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.reader.wait()
-
-    def cpu(self) -> float:
-        """Seconds of user and system time so far, of all threads."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def memory(self) -> float:
-        """Resident memory in MB (10^6 bytes)."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024 / 1e6
-
-    def load(self, seconds: float) -> dict:
-        script = OUT / "wrk.lua"
-        script.write_text(LUA)
-        before = self.cpu()
-        done = subprocess.run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script,
-             f"http://127.0.0.1:{self.port}{TARGET}"], capture_output=True, text=True, check=True)
-        cpu = self.cpu() - before
-        requests, micros, p50, p99, p999, errors = map(
-            int, re.search(r"^result (.*)$", done.stdout, re.M)[1].split())
-        assert errors == 0, done.stdout
-        return {"requests": requests, "rps": requests / micros * 1e6, "cpu": cpu / requests * 1e6,
-                "p50": p50, "p99": p99, "p999": p999}
+FEW, MANY = 32, 1000  # Connections.
+BAR = "nginx, JSON log", "Berth, metrics + JSON log"
 
 
 def memory(kind: Kind) -> list[float]:
@@ -128,7 +37,7 @@ def memory(kind: Kind) -> list[float]:
         time.sleep(1)
         figures = [server.memory()]
         with contextlib.ExitStack() as stack:
-            for _ in range(1000):
+            for _ in range(MANY):
                 client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
                 client.sendall(f"GET {TARGET} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
                 client.recv(4096)
@@ -136,7 +45,7 @@ def memory(kind: Kind) -> list[float]:
     with Server(kind) as server:
         sent = 0
         while sent < 1_000_000:
-            sent += server.load(10)["requests"]
+            sent += server.load(10, FEW)["requests"]
         figures.append(server.memory())
     return figures
 
@@ -203,6 +112,19 @@ def plot(kinds: list[Kind], ratios: dict[str, list[float]]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
+def multiples(rounds: list[dict], base: list[dict], figure: str) -> list[float]:
+    """By round."""
+    return [one[figure] / other[figure] for one, other in zip(rounds, base)]
+
+
+def speeds(kinds: list[Kind], rounds: dict[str, list[dict]]) -> str:
+    """The table of those that have rounds, as multiples of the first."""
+    raw = rounds[kinds[0].name]
+    return table(["", "CPU a request", "requests a second", "p50", "p99", "p99.9"], [
+        [name, *(cell(multiples(own, raw, figure)) for figure in ("cpu", "rps", "p50", "p99", "p999"))]
+        for name, own in rounds.items()])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("berth")
@@ -212,41 +134,36 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="take the figures over into the README")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    off = {"BERTH__LOG__ACCESS": "false"}
-    kinds = [
-        Kind("raw actix-web", [given.bench, "raw"]),
-        Kind("ready-made middleware", [given.bench, "ready-made"]),
-        Kind("Berth, metrics", [given.berth], **off),
-        Kind("Berth, metrics + text log", [given.berth], BERTH__LOG__FORMAT="text"),
-        Kind("Berth, metrics + JSON log", [given.berth], BERTH__LOG__FORMAT="json"),
-        Kind("Berth, all on", [given.berth], everything=True),
-    ]
+    kinds = all_kinds(given.berth, given.bench)
     for number in range(given.rounds):
         order = kinds[number % len(kinds):] + kinds[:number % len(kinds)]
         for kind in order if number % 2 == 0 else reversed(order):
             with Server(kind) as server:
-                server.load(1)
-                kind.rounds.append(server.load(given.seconds) | {"first": server.first_answer * 1000})
+                server.load(1, FEW)
+                kind.rounds.append(server.load(given.seconds, FEW) | {"first": server.first_answer * 1000})
+                if kind.many:
+                    kind.many_rounds.append(server.load(given.seconds, MANY))
         print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
 
     raw = kinds[0].rounds
-    ratios = {kind.name: [one["cpu"] / base["cpu"] for one, base in zip(kind.rounds, raw)] for kind in kinds}
-    rows = [[
-        kind.name,
-        cell(ratios[kind.name]),
-        cell([one["rps"] / base["rps"] for one, base in zip(kind.rounds, raw)]),
-        *(cell([one[p] / base[p] for one, base in zip(kind.rounds, raw)]) for p in ("p50", "p99", "p999")),
-    ] for kind in kinds]
-    speed = table(["", "CPU a request", "requests a second", "p50", "p99", "p99.9"], rows)
+    ratios = {kind.name: multiples(kind.rounds, raw, "cpu") for kind in kinds}
+    speed = speeds(kinds, {kind.name: kind.rounds for kind in kinds})
+    many = speeds(kinds, {kind.name: kind.many_rounds for kind in kinds if kind.many})
+    bar, ours = (next(kind for kind in kinds if kind.name == name) for name in BAR)
     base = statistics.median(one["cpu"] for one in raw)
     rate = statistics.median(one["rps"] for one in raw)
     rows = [[kind.name, cell([one["first"] for one in kind.rounds], 1), *(f"{mb:.1f}" for mb in memory(kind))]
             for kind in kinds]
-    size = table(["", "first 200, ms", "at rest, MB", "1,000 connections, MB", "after a million requests, MB"], rows)
+    size = table(["", "first 200, ms", "at rest, MB", f"{MANY:,} connections, MB", "after a million requests, MB"], rows)
     series, micros, length = scrape(given.berth)
-    text = (f"{given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, one worker, wrk on the same "
+    many_base = statistics.median(one["cpu"] for one in kinds[0].many_rounds)
+    text = (f"{given.rounds} rounds of {given.seconds} s, {FEW} connections, one worker, wrk on the same "
             f"machine of {os.cpu_count()} cores. Medians as multiples of raw actix-web in the same round, with their "
-            f"spread; raw took {base:.1f} µs of CPU a request and answered {rate:,.0f} a second.\n\n{speed}\n{size}\n"
+            f"spread; raw took {base:.1f} µs of CPU a request and answered {rate:,.0f} a second.\n\n{speed}\n"
+            f"With {MANY:,} connections, where raw took {many_base:.1f} µs:\n\n{many}\n"
+            f"A request takes “{ours.name}” {cell(multiples(ours.rounds, bar.rounds, 'cpu'))} times the CPU that it "
+            f"takes “{bar.name}” with {FEW} connections, and "
+            f"{cell(multiples(ours.many_rounds, bar.many_rounds, 'cpu'))} times with {MANY:,}.\n\n{size}\n"
             f"A scrape of {series:,} series takes {micros / 1000:.1f} ms of CPU and has {length / 1000:.0f} kB. "
             f"The static binary has {os.path.getsize(given.berth) / 1e6:.2f} MB.\n")
     (OUT / "bench.md").write_text(text)

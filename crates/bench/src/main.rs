@@ -1,10 +1,13 @@
 //! What Berth is measured against by `just bench`: the same handler, once with nothing around it,
-//! which is the limit, and once with the middleware that is ready-made.
+//! which is the limit, and once with the middleware that is ready-made; and the same answer by axum.
 //!
 //! ```text
 //! PORT=8080 berth-bench raw          actix-web and the handler
 //! PORT=8080 berth-bench ready-made   and actix-web-prom, and actix's own Logger through env_logger
+//! PORT=8080 berth-bench axum         axum with metrics, a JSON log, request ids and a timeout
 //! ```
+
+mod axum;
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -22,12 +25,15 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> anyhow::Result<()> {
     let kind = env::args()
         .nth(1)
-        .context("name what to serve: raw or ready-made")?;
+        .context("name what to serve: raw, ready-made or axum")?;
     let port: u16 = env::var("PORT")
         .context("PORT is not set")?
         .parse()
         .context("PORT is not a port")?;
     let workers: usize = env::var("BERTH__SERVER__WORKERS").map_or(Ok(1), |n| n.parse())?;
+    if kind == "axum" {
+        return axum::serve(port, workers);
+    }
     let context = web::Data::new(context());
     let at = ("127.0.0.1", port);
     System::new().block_on(async move {
@@ -59,7 +65,7 @@ fn main() -> anyhow::Result<()> {
                 .bind(at)?
                 .run()
             }
-            _ => bail!("{kind} is neither raw nor ready-made"),
+            _ => bail!("{kind} is not raw, ready-made or axum"),
         };
         Ok(server.await?)
     })

@@ -12,6 +12,8 @@ here=crates/server/tests/torture
 venv=target/torture-venv
 
 .ci/need haproxy haproxy
+.ci/need nginx nginx-light
+.ci/need curl curl
 .ci/need wrk wrk
 .ci/need prlimit util-linux
 .ci/need "qemu-$(uname -m)" qemu-user

@@ -21,7 +21,10 @@ import malformed  # noqa: F401
 import bodies  # noqa: F401
 import contract  # noqa: F401
 import surroundings  # noqa: F401
+import clients  # noqa: F401
 import rollout  # noqa: F401
+import stops  # noqa: F401
+import signals  # noqa: F401
 
 
 def main() -> int:
