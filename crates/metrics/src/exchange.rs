@@ -230,8 +230,8 @@ where
                     let size = match (status, body.size()) {
                         // Such a body is not asked for.
                         _ if is_head => Some(0),
-                        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) => Some(0),
-                        (_, BodySize::None) => Some(0),
+                        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _)
+                        | (_, BodySize::None) => Some(0),
                         (_, BodySize::Sized(size)) => Some(size),
                         (_, BodySize::Stream) => None,
                     };

@@ -77,7 +77,7 @@ impl Port {
                 upgraded: server.upgrade_idle_timeout,
             },
         };
-        Ok(serve(self.listeners, options, move || {
+        Ok(serve(self.listeners, &options, move || {
             let freed = Rc::new(Notify::new());
             actix_rt::spawn(memory::give_back(Rc::clone(&freed)));
             let app = map_config(face.app(), |()| AppConfig::default());

@@ -59,7 +59,7 @@ impl Events for Refusals {
         }
     }
 
-    fn closed(&self) {
+    fn freed(&self) {
         self.freed.notify_one();
     }
 }

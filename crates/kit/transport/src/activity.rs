@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::framing::Recent;
+use crate::framing::{Length, Recent};
 
 /// What a connection waits for. Two values are equal as long as one and the same thing is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub(crate) struct Activity {
     /// The application is being polled.
     pub(crate) in_application: Cell<bool>,
     pub(crate) request_body: Cell<RequestBody>,
+    /// The client has broken the connection, as hyper has found while it read a request's body.
+    pub(crate) broken: Cell<bool>,
     /// The status of an answer that hyper has given without asking.
     pub(crate) refused: Cell<Option<u16>>,
     pub(crate) recent: RefCell<Recent>,
@@ -79,11 +81,14 @@ impl Activity {
     }
 
     /// A request has come, whole but for its body.
-    pub(crate) fn request(&self, body: RequestBody) {
+    pub(crate) fn request(&self, length: Length) {
         self.answer.set(Answer::Awaited);
         self.begun.set(false);
-        self.request_body.set(body);
-        self.recent.borrow_mut().request(body != RequestBody::Done);
+        self.request_body.set(match length {
+            Length::None => RequestBody::Done,
+            Length::Known(_) | Length::Chunked => RequestBody::Unread,
+        });
+        self.recent.borrow_mut().request(length);
         self.busy.store(true, Ordering::Relaxed);
     }
 
@@ -118,7 +123,7 @@ impl Activity {
         if self.answer.get() == Answer::Complete {
             self.answer.set(Answer::None);
             self.answers.set(self.answers.get().wrapping_add(1));
-            self.begun.set(self.recent.borrow_mut().answered());
+            self.begun.set(self.recent.borrow().has_begun());
         }
     }
 
@@ -148,11 +153,6 @@ impl Activity {
     /// Nothing of a request has come that has not been answered, as far as can be seen from here.
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_answering() && !self.begun.get()
-    }
-
-    /// Whoever counts what a stop would cut off counts this.
-    pub(crate) fn is_busy(&self) -> bool {
-        !self.is_idle()
     }
 
     /// The beginning of a request is there.

@@ -23,7 +23,7 @@ use actix_service::Service;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use hyper::{
     Method, Version,
-    body::{Body as _, Incoming},
+    body::Incoming,
     header,
     http::request::Parts,
 };
@@ -32,8 +32,9 @@ use pin_project_lite::pin_project;
 use crate::{
     activity::{Activity, RequestBody},
     body::{AnswerBody, IncomingBody},
+    date,
     events::{Events, Refusal, RefusalBody},
-    framing::{self, Wrong},
+    framing::{self, Length, Wrong},
     stop::StopSignal,
     upgrade::{Upgrade, UpgradeInput},
 };
@@ -63,13 +64,10 @@ where
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let has_body = !body.is_end_stream();
-        let checked = framing::check(&head, has_body, &self.activity.recent.borrow());
-        self.activity.request(if has_body {
-            RequestBody::Unread
-        } else {
-            RequestBody::Done
-        });
+        let length = Length::of(&body);
+        let has_body = length != Length::None;
+        let checked = framing::check(&head, length, &self.activity.recent.borrow());
+        self.activity.request(length);
         // Where the request has a body, what follows its head is that.
         let input = (!has_body && asks_for_upgrade(&head))
             .then(|| UpgradeInput::new(Rc::clone(&self.activity)));
@@ -99,8 +97,8 @@ where
         Answering {
             call,
             input,
-            is_connect: head.method == Method::CONNECT,
-            is_head: head.method == Method::HEAD,
+            method: head.method,
+            version: head.version,
             stop: self.stop.clone(),
             activity: Rc::clone(&self.activity),
             upgrade: Rc::clone(&self.upgrade),
@@ -120,8 +118,8 @@ pin_project! {
         #[pin]
         call: Call<F>,
         input: Option<UpgradeInput>,
-        is_connect: bool,
-        is_head: bool,
+        method: Method,
+        version: Version,
         stop: StopSignal,
         activity: Rc<Activity>,
         upgrade: Rc<RefCell<Option<Upgrade<EitherBody<B>>>>>,
@@ -185,18 +183,31 @@ where
         };
         let size = body.as_ref().map_or(BodySize::None, MessageBody::size);
         let closes = head.connection_type() == ConnectionType::Close
-            || *this.is_connect
+            || says_close(&head.headers)
+            || *this.method == Method::CONNECT
             || this.activity.request_body.get() == RequestBody::Abandoned
             || this.stop.is_requested();
-        let answer = convert_head(head, size, *this.is_head, closes && !switches);
-        Poll::Ready(Ok(match answer {
-            Some(answer) => answer.map(|()| AnswerBody::new(body, this.activity)),
-            None => {
-                log::error!("a handler answered with a header that is not HTTP");
-                failed(this.activity)
+        let is_head = *this.method == Method::HEAD;
+        let answer = convert_head(head, size, is_head, closes && !switches);
+        Poll::Ready(Ok(if let Some(mut answer) = answer {
+            if closes {
+                // Or hyper would tell a client of HTTP/1.0 that the connection goes on, too.
+                *answer.version_mut() = *this.version;
             }
+            answer.map(|()| AnswerBody::new(body, this.activity))
+        } else {
+            log::error!("a handler gave an answer that is not HTTP");
+            failed(this.activity)
         }))
     }
+}
+
+fn says_close(headers: &actix_header::HeaderMap) -> bool {
+    headers
+        .get_all(actix_header::CONNECTION)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
 /// 500, for an answer that cannot be sent.
@@ -275,32 +286,35 @@ pub(crate) fn convert_head(
     is_head: bool,
     closes: bool,
 ) -> Option<hyper::Response<()>> {
+    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        return None;
+    }
     let mut answer = hyper::Response::new(());
     *answer.status_mut() = hyper::StatusCode::from_u16(head.status.as_u16()).ok()?;
     let lengths = head.headers.iter().map(|(_, value)| value.len()).sum();
     let mut buffer = BytesMut::with_capacity(lengths);
     let headers = answer.headers_mut();
-    headers.reserve(head.headers.len() + 1);
+    headers.reserve(head.headers.len() + 2);
     for (name, value) in &head.headers {
         match *name {
             // hyper says how the body is sent, and whether the connection goes on.
-            actix_header::TRANSFER_ENCODING => continue,
-            actix_header::CONNECTION => {
-                if value.as_bytes().eq_ignore_ascii_case(b"close") {
-                    headers.insert(
-                        header::CONNECTION,
-                        header::HeaderValue::from_static("close"),
-                    );
-                }
-                continue;
-            }
+            actix_header::TRANSFER_ENCODING | actix_header::CONNECTION => continue,
             actix_header::CONTENT_LENGTH if !keeps_length(head.status, size, is_head) => continue,
+            // Of these hyper would make no answer at all.
+            actix_header::CONTENT_LENGTH
+                if !is_length(value) || headers.contains_key(header::CONTENT_LENGTH) =>
+            {
+                return None;
+            }
             _ => {}
         }
         let name = header::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         buffer.put_slice(value.as_bytes());
         let value: Bytes = buffer.split().freeze();
         headers.append(name, header::HeaderValue::from_maybe_shared(value).ok()?);
+    }
+    if !headers.contains_key(header::DATE) {
+        headers.insert(header::DATE, date::now());
     }
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(
@@ -314,6 +328,12 @@ pub(crate) fn convert_head(
         );
     }
     Some(answer)
+}
+
+fn is_length(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    bytes.iter().all(u8::is_ascii_digit)
+        && value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok())
 }
 
 /// Whether a length that the application gives is the body's, and not one that hyper finds by itself.

@@ -3,13 +3,13 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
-    io,
+    io, mem,
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use actix_http::{
@@ -25,6 +25,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::{
     activity::{Activity, Phase},
     adapter::Adapter,
+    date,
     events::{Events, Refusal},
     framing::{MAX_HEAD, Wrong},
     stop::Stop,
@@ -39,6 +40,9 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the first byte on a connection: its client has made it in order to send one.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
+
+/// How long HTTP is kept after an answer. To begin it anew costs some µs.
+const REST: Duration = Duration::from_secs(1);
 
 /// What all connections of a worker share.
 pub(crate) struct Worker<S, E> {
@@ -58,6 +62,7 @@ impl<S, E> Worker<S, E> {
             // A client may say that it sends no more, and still wait for its answers.
             .half_close(true)
             .max_buf_size(MAX_HEAD)
+            .auto_date_header(false)
             // Most answers are small, and one buffer is cheaper than a list.
             .writev(false);
         Self {
@@ -70,9 +75,9 @@ impl<S, E> Worker<S, E> {
     }
 }
 
-/// Why a connection is not served any longer.
+/// Why HTTP is not spoken any longer, or not for now.
 enum End {
-    /// HTTP has come to its end, well or not.
+    /// It has come to its end, well or not.
     Http(hyper::Result<()>),
     /// The client took too long for what was waited for.
     TimedOut(Phase),
@@ -80,6 +85,8 @@ enum End {
     Broken,
     /// The server stops, and nothing of a request has come.
     Stopped,
+    /// Nothing has come for a while.
+    Rests,
 }
 
 /// Serves a connection until it ends.
@@ -99,57 +106,57 @@ where
     let io = Rc::new(RefCell::new(io));
     let mut read = Bytes::new();
     let mut waiting = Waiting::new();
-    let end = loop {
-        let adapter = Adapter {
-            application: Rc::clone(&worker.application),
-            events: Rc::clone(&worker.events),
-            peer,
-            stop: worker.stop.signal(),
-            activity: Rc::clone(&activity),
-            upgrade: Rc::clone(&upgraded),
-        };
-        let stream = Stream::new(Rc::clone(&io), read, Rc::clone(&activity));
-        let mut http = worker.http.serve_connection(stream, adapter);
+    let end = {
         let mut timer = pin!(sleep_until(waiting.since));
         let mut closing = pin!(worker.stop.closing());
-        let end = poll_fn(|cx| {
-            if let Poll::Ready(ended) = Pin::new(&mut http).poll(cx) {
-                return Poll::Ready(End::Http(ended));
-            }
-            if !worker.stop.is_closing() {
-                let _ = closing.as_mut().poll(cx);
-            }
-            let closing = worker.stop.is_closing();
-            let phase = activity.phase();
-            if closing && activity.is_idle() {
-                let first = phase == Phase::FirstHead && waiting.since.elapsed() < FIRST_BYTE;
-                match unread(&*io.borrow()) {
-                    // tokio will soon see it, too.
-                    Unread::Bytes => {}
-                    Unread::Nothing if first => {}
-                    Unread::Nothing | Unread::End | Unread::Broken => {
-                        return Poll::Ready(End::Stopped);
-                    }
+        loop {
+            // As long as nothing comes there is none: its buffers are most of what a connection takes.
+            let mut http = None;
+            let end = poll_fn(|cx| {
+                if http.is_none() && (!read.is_empty() || has_come(&*io.borrow(), cx)) {
+                    let adapter = Adapter {
+                        application: Rc::clone(&worker.application),
+                        events: Rc::clone(&worker.events),
+                        peer,
+                        stop: worker.stop.signal(),
+                        activity: Rc::clone(&activity),
+                        upgrade: Rc::clone(&upgraded),
+                    };
+                    let read = mem::take(&mut read);
+                    let stream = Stream::new(Rc::clone(&io), read, Rc::clone(&activity));
+                    http = Some(Box::new(worker.http.serve_connection(stream, adapter)));
                 }
+                if let Some(http) = &mut http
+                    && let Poll::Ready(ended) = Pin::new(&mut **http).poll(cx)
+                {
+                    return Poll::Ready(End::Http(ended));
+                }
+                if !worker.stop.is_closing() {
+                    let _ = closing.as_mut().poll(cx);
+                }
+                let situation = Situation {
+                    phase: activity.phase(),
+                    http: http.is_some(),
+                    broken: activity.broken.get(),
+                    closing: worker.stop.is_closing() && activity.is_idle(),
+                };
+                if let Some(end) = waiting.look(cx, situation, &*io.borrow()) {
+                    return Poll::Ready(end);
+                }
+                waiting.poll(cx, timer.as_mut(), situation, &worker.timeouts)
+            })
+            .await;
+            if let Some(http) = http {
+                // A slice would keep the whole buffer.
+                read = Bytes::copy_from_slice(&http.into_parts().read_buf);
             }
-            if phase == Phase::Answering && is_broken(&*io.borrow(), cx) {
-                return Poll::Ready(End::Broken);
+            match end {
+                // The beginning of a request had come along with the one before.
+                End::Rests | End::Stopped if !read.is_empty() => activity.has_begun(),
+                End::Rests => worker.events.freed(),
+                end => break end,
             }
-            let closing = closing && !activity.is_busy();
-            waiting.poll(
-                cx,
-                timer.as_mut(),
-                phase,
-                limit(phase, &worker.timeouts, closing),
-            )
-        })
-        .await;
-        read = http.into_parts().read_buf;
-        if !matches!(end, End::Stopped) || read.is_empty() {
-            break end;
         }
-        // The beginning of a request had come along with the one before.
-        activity.has_begun();
     };
     let upgraded = upgraded.take();
     let Some(mut io) = Rc::into_inner(io).map(RefCell::into_inner) else {
@@ -164,7 +171,7 @@ where
         (End::Stopped, _) if activity.phase() == Phase::FirstHead => {
             Err(io::ErrorKind::ConnectionAborted.into())
         }
-        (End::Http(Ok(())) | End::Stopped, _) => Ok(()),
+        (End::Http(Ok(())) | End::Stopped | End::Rests, _) => Ok(()),
         (End::Http(Err(error)), _) if error.is_parse() => {
             let wrong = explain(&activity);
             refuse(&mut io, peer, &*worker.events, wrong).await
@@ -191,17 +198,31 @@ where
         Err(error) => log::debug!("a connection is broken off: {error}"),
     }
     drop(open);
-    worker.events.closed();
+    worker.events.freed();
 }
 
-/// How long a phase may last.
-fn limit(phase: Phase, timeouts: &Timeouts, closing: bool) -> Option<Duration> {
-    match phase {
-        Phase::FirstHead if closing => Some(timeouts.head.min(FIRST_BYTE)),
-        Phase::FirstHead | Phase::Head(_) => Some(timeouts.head),
-        Phase::Idle(_) => timeouts.keep_alive,
-        Phase::Answering => None,
-        Phase::Unread(_) => Some((timeouts.unread)()),
+/// What a connection is about.
+#[derive(Clone, Copy)]
+struct Situation {
+    phase: Phase,
+    /// HTTP is spoken on it, and has its buffers.
+    http: bool,
+    /// The client has broken it.
+    broken: bool,
+    /// The server stops, and nothing of a request has come.
+    closing: bool,
+}
+
+impl Situation {
+    /// How long it may last.
+    fn limit(self, timeouts: &Timeouts) -> Option<Duration> {
+        match self.phase {
+            Phase::FirstHead if self.closing => Some(timeouts.head.min(FIRST_BYTE)),
+            Phase::FirstHead | Phase::Head(_) => Some(timeouts.head),
+            Phase::Idle(_) => timeouts.keep_alive,
+            Phase::Answering => None,
+            Phase::Unread(_) => Some((timeouts.unread)()),
+        }
     }
 }
 
@@ -219,34 +240,63 @@ impl Waiting {
         }
     }
 
-    /// Ready when the phase has lasted for `limit`. There is one timer for all: it is only ever set to an
+    /// Asks the socket for what hyper does not see.
+    fn look(
+        &self,
+        cx: &mut Context<'_>,
+        now: Situation,
+        io: &impl ByteStream,
+    ) -> Option<End> {
+        if now.closing {
+            let first = now.phase == Phase::FirstHead && self.since.elapsed() < FIRST_BYTE;
+            return match unread(io) {
+                // tokio will soon see it, too.
+                Unread::Bytes => None,
+                Unread::Nothing if first => None,
+                Unread::Nothing | Unread::End | Unread::Broken => Some(End::Stopped),
+            };
+        }
+        (now.phase == Phase::Answering && (now.broken || is_broken(io, cx))).then_some(End::Broken)
+    }
+
+    /// Ready when this has lasted for too long. There is one timer for all: it is only ever set to an
     /// earlier time, or anew once it has gone off, so that a busy connection hardly touches it.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         mut timer: Pin<&mut Sleep>,
-        phase: Phase,
-        limit: Option<Duration>,
+        now: Situation,
+        timeouts: &Timeouts,
     ) -> Poll<End> {
-        if phase != self.phase {
-            self.phase = phase;
+        if now.phase != self.phase {
+            self.phase = now.phase;
             self.since = Instant::now();
         }
-        let Some(limit) = limit else {
+        let Some(limit) = now.limit(timeouts) else {
             return Poll::Pending;
         };
-        let end = self.since + limit;
+        let rests = now.http && matches!(now.phase, Phase::Idle(_)) && REST < limit;
+        let end = self.since + if rests { REST } else { limit };
         if timer.deadline() > end {
             timer.as_mut().reset(end);
         }
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= end {
-                return Poll::Ready(End::TimedOut(phase));
+                return Poll::Ready(if rests {
+                    End::Rests
+                } else {
+                    End::TimedOut(now.phase)
+                });
             }
             timer.as_mut().reset(end);
         }
         Poll::Pending
     }
+}
+
+/// Whether there is something to read.
+fn has_come(io: &impl ByteStream, cx: &mut Context<'_>) -> bool {
+    io.has_buffered() || io.tcp().poll_read_ready(cx).is_ready()
 }
 
 /// Whether the client has broken the connection. hyper does not read while it waits for an answer.
@@ -286,7 +336,7 @@ async fn refuse(
     let mut answer = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n",
         body.bytes.len(),
-        httpdate::fmt_http_date(SystemTime::now())
+        date::now().to_str().unwrap_or_default()
     );
     for (name, value) in &body.headers {
         answer.extend([name, ": ", value, "\r\n"]);

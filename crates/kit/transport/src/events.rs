@@ -29,8 +29,8 @@ pub trait Events: 'static {
     /// A request was refused: counts it, logs it, and gives the body of its answer.
     fn refused(&self, refusal: &Refusal) -> RefusalBody;
 
-    /// A connection has ended, so there may be memory to give back.
-    fn closed(&self) {}
+    /// A connection has ended, or rests: there may be memory to give back.
+    fn freed(&self) {}
 }
 
 /// Tells nobody; refusals are answered without a body.

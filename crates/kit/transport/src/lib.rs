@@ -22,7 +22,7 @@
 //!     ..Options::default()
 //! };
 //! let listeners = vec![listen::bind(address, 1024)?];
-//! let serving = serve(listeners, options, || {
+//! let serving = serve(listeners, &options, || {
 //!     let app = fn_service(|req: Request| async move {
 //!         Ok::<_, actix_http::Error>(Response::ok().set_body(BoxBody::new(req.path().to_owned())))
 //!     });
@@ -33,7 +33,7 @@
 //! let stop = async {
 //!     signal.await;
 //!     serving.stop.drain();
-//!     serving.stop.close().await;
+//!     serving.stop.close(Duration::from_secs(5)).await;
 //!     handle.stop(true).await;
 //! };
 //! # futures_util::future::join(serving.server, stop).await.0
@@ -44,6 +44,7 @@ mod activity;
 mod adapter;
 mod body;
 mod connection;
+mod date;
 mod events;
 mod framing;
 pub mod listen;

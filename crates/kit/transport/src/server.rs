@@ -65,7 +65,7 @@ impl fmt::Debug for Serving {
 /// When a listener cannot be used.
 pub fn serve<F, I, A, B, E>(
     listeners: Vec<TcpListener>,
-    options: Options,
+    options: &Options,
     make: F,
 ) -> io::Result<Serving>
 where
@@ -104,7 +104,7 @@ where
                     let application = application
                         .await
                         .inspect_err(|error| {
-                            log::error!("the application cannot be made: {error:?}")
+                            log::error!("the application cannot be made: {error:?}");
                         })
                         .map_err(drop)?;
                     let worker = Rc::new(Worker::new(application, events, timeouts, stop));

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -220,7 +221,8 @@ impl Connections {
     }
 }
 
-/// An open connection. One that is still busy when this is dropped has been cut off.
+/// An open connection. One that is still busy when this is dropped has been cut off, unless its handler
+/// has panicked.
 pub(crate) struct Open {
     peer: SocketAddr,
     busy: Arc<AtomicBool>,
@@ -235,10 +237,14 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.busy.load(Ordering::Relaxed) {
+        if self.busy.load(Ordering::Relaxed) && !thread::panicking() {
             self.connections.cut_off.fetch_add(1, Ordering::Relaxed);
         }
-        lock(&self.connections.open).remove(&self.peer);
+        let mut open = lock(&self.connections.open);
+        // The client may have come again from the same port.
+        if open.get(&self.peer).is_some_and(|busy| Arc::ptr_eq(busy, &self.busy)) {
+            open.remove(&self.peer);
+        }
     }
 }
 

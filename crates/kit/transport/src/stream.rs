@@ -94,7 +94,8 @@ impl<T: ByteStream> Read for Stream<T> {
         let mut piece = [MaybeUninit::uninit(); PIECE];
         let fits = PIECE.min(buf.remaining());
         let mut read = ReadBuf::uninit(&mut piece[..fits]);
-        ready!(Pin::new(&mut *this.io.borrow_mut()).poll_read(cx, &mut read))?;
+        let came = ready!(Pin::new(&mut *this.io.borrow_mut()).poll_read(cx, &mut read));
+        came.inspect_err(|_| this.activity.broken.set(true))?;
         if !read.filled().is_empty() {
             this.activity.read(read.filled());
             buf.put_slice(read.filled());

@@ -18,6 +18,7 @@ import common
 # Each registers its trials, in the order in which they run.
 import attacks  # noqa: F401
 import malformed  # noqa: F401
+import pipelines  # noqa: F401
 import bodies  # noqa: F401
 import contract  # noqa: F401
 import surroundings  # noqa: F401
