@@ -12,20 +12,12 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 
 # Where it was built must not be in the binary, or two builds of one commit differ. Encoded, which
 # comes before RUSTFLAGS and splits at a control character, because a folder's name may have a space.
-# Relative relocations are packed into a bitmap, which takes 0.15 MB off.
 separator=$(printf '\037')
 sysroot=$(rustc --print sysroot)
 CARGO_ENCODED_RUSTFLAGS="-Ctarget-feature=+crt-static\
-${separator}-Clink-arg=-Wl,-z,pack-relative-relocs\
-${separator}-Clink-arg=-T${separator}-Clink-arg=$(pwd)/docker/layout.ld\
 ${separator}--remap-path-prefix=${sysroot}=/rust\
 ${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
 ${separator}--remap-path-prefix=$(pwd)=/src"
-# Functions of the same code are kept once, which takes 0.05 MB off; by the linker that comes with
-# Rust, where that is the default.
-if [ "$target" = x86_64-unknown-linux-gnu ] && [ -x "${sysroot}/lib/rustlib/${target}/bin/gcc-ld/ld.lld" ]; then
-    CARGO_ENCODED_RUSTFLAGS="${CARGO_ENCODED_RUSTFLAGS}${separator}-Clink-arg=-Wl,--icf=all"
-fi
 export CARGO_ENCODED_RUSTFLAGS
 
 # No huge pages, wherever the system gives them to all: the allocator's first ones would take 14 MB.

@@ -84,11 +84,11 @@ tail -n 2 "$work/build.log"
 
 step "what is in it"
 size=$(docker image inspect --format '{{.Size}}' "$tag")
-check "image size: $size bytes, at most 6500000" [ "$size" -le 6500000 ]
+check "image size: $size bytes, at most 10000000" [ "$size" -le 10000000 ]
 id=$(docker create --label "berth-test=$$" "$tag")
 docker cp "$id:/berth" "$work/berth" >/dev/null
 binary=$(stat -c %s "$work/berth")
-check "binary size: $binary bytes, at most 4500000" [ "$binary" -le 4500000 ]
+check "binary size: $binary bytes, at most 8000000" [ "$binary" -le 8000000 ]
 headers=$(readelf --wide --file-header --section-headers --program-headers --dynamic "$work/berth")
 type=$(awk '/^ *Type:/ { print $2 }' <<<"$headers")
 needs=$(grep -cE '\((NEEDED|RUNPATH|RPATH)\)|^ *INTERP ' <<<"$headers" || true)

@@ -3,6 +3,7 @@
 //! the drain.
 
 use std::{
+    mem::ManuallyDrop,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -109,7 +110,9 @@ impl Management {
         thread::Builder::new()
             .name("management".to_owned())
             .spawn(move || {
-                System::new().block_on(async move {
+                // As the main one, never dropped: the process is about to end.
+                let system = ManuallyDrop::new(System::new());
+                system.block_on(async move {
                     match bind() {
                         Err(error) => drop(up.send(Err(error))),
                         Ok(Serving { server, stop }) => {
@@ -120,6 +123,9 @@ impl Management {
                         }
                     }
                 });
+                loop {
+                    thread::park();
+                }
             })?;
         let (handle, stop) = is_up
             .recv()
