@@ -9,7 +9,7 @@ use super::*;
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 24] = [
+const KEYS: [(&str, &str, &str); 25] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -19,6 +19,7 @@ const KEYS: [(&str, &str, &str); 24] = [
     ("server.keep_alive", "0s", r#""0s""#),
     ("server.request_timeout", "1m 5s", r#""1m 5s""#),
     ("server.client_header_timeout", "250ms", r#""250ms""#),
+    ("server.upgrade_idle_timeout", "90s", r#""1m 30s""#),
     ("server.max_body_bytes", "0", "0"),
     ("server.max_connections", "7", "7"),
     ("server.backlog", "8", "8"),
@@ -119,6 +120,7 @@ mod defaults {
                 keep_alive: Duration::from_secs(75),
                 request_timeout: Duration::from_secs(30),
                 client_header_timeout: Duration::from_secs(10),
+                upgrade_idle_timeout: Duration::from_mins(5),
                 max_body_bytes: 1_048_576,
                 max_connections: 25_000,
                 backlog: 1024,
@@ -188,7 +190,7 @@ mod defaults {
         }
         let known: Vec<_> = loaded.entries.iter().map(|entry| entry.key).collect();
         assert_eq!(keys, known);
-        assert_eq!(known, KEYS.map(|(key, ..)| key)[..23]);
+        assert_eq!(known, KEYS.map(|(key, ..)| key)[..24]);
         let commented = text
             .lines()
             .filter(|line| line.starts_with("# ") && line.contains(" = "))
@@ -266,7 +268,7 @@ mod layering {
     #[test]
     fn every_key_from_a_file() {
         let mut all = String::new();
-        for (key, _, rendered) in &KEYS[..23] {
+        for (key, _, rendered) in &KEYS[..24] {
             let (section, name) = key.split_once('.').unwrap();
             let yaml = rendered.replace(" = ", ": ");
             for (file, text) in [
@@ -487,6 +489,7 @@ mod refusals {
                 ["0", "1073741824"],
                 ["-1", "1073741825"],
             ),
+            ("server.upgrade_idle_timeout", ["1s", "1d"], ["999ms", "25h"]),
             ("server.max_connections", ["1", "1000000"], ["0", "1000001"]),
             ("server.backlog", ["1", "65535"], ["0", "65536"]),
             ("shutdown.drain_delay", ["0s", "10m"], ["0", "601s"]),
@@ -522,10 +525,10 @@ mod refusals {
             "server.x = 1\na.b = 2\n[[log]]\n",
             &variables,
         ));
-        assert_eq!(faults.len(), 23 + 3);
+        assert_eq!(faults.len(), 24 + 3);
         assert!(faults.is_sorted_by_key(|fault| &fault.key));
         let text = faults.to_string();
-        assert_eq!(text.lines().count(), 27);
+        assert_eq!(text.lines().count(), 28);
         assert!(text.lines().all(|line| line.chars().count() < 500));
         assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
     }
@@ -574,7 +577,7 @@ mod reload {
     fn each_key_applies_at_once_or_waits_for_a_restart() {
         let running = from_env(&[]).unwrap();
         let mut live = Vec::new();
-        for (key, text, _) in &KEYS[..23] {
+        for (key, text, _) in &KEYS[..24] {
             let read = from_env(&[(&variable(key), text)]).unwrap();
             assert_ne!(read.settings, running.settings, "{key}");
             let Reloaded { loaded, pending } = running.reload(read.clone());

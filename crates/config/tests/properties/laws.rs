@@ -9,7 +9,7 @@ use berth_config::{Error, Fault, FileProblem, Loaded, Origin, Sources, load};
 use tempfile::TempDir;
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 23] = [
+pub(crate) const KEYS: [&str; 24] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -19,6 +19,7 @@ pub(crate) const KEYS: [&str; 23] = [
     "server.keep_alive",
     "server.request_timeout",
     "server.client_header_timeout",
+    "server.upgrade_idle_timeout",
     "server.max_body_bytes",
     "server.max_connections",
     "server.backlog",
