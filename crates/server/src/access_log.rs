@@ -17,7 +17,7 @@ use actix_web::{
     dev::{ResponseHead, ServiceRequest},
     http::{Method, header},
 };
-use berth_config::LogFormat;
+use berth_kit_settings::LogFormat;
 use berth_handlers::timestamp;
 use berth_metrics::{Observe, Outcome, RouteId, Routes, UNMATCHED};
 

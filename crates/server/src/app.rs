@@ -8,7 +8,7 @@ use actix_web::{
     dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
     web,
 };
-use berth_config::Settings;
+use berth_kit_settings::Settings;
 use berth_handlers::{Context, Endpoint, Health, Info, Limits, Methods, Timeout, health};
 use berth_metrics::{Build, Metrics, Observed, Route, Routes};
 use futures_util::future::Either;

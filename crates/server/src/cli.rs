@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use berth_config::{Error, Loaded, Sources};
+use berth_kit_settings::{Error, Loaded, Sources};
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -90,7 +90,7 @@ pub(crate) async fn run() -> ExitCode {
     let wanted = sources.clone();
     // The settings file may be on a file system that hangs, and standard output a full pipe.
     let prepared = interruptible(&mut signals, move || {
-        let loaded = berth_config::load(&wanted).map_err(|error| refuse(&error, command))?;
+        let loaded = berth_kit_settings::load(&wanted).map_err(|error| refuse(&error, command))?;
         match command {
             None => Ok(loaded),
             Some(Command::Check) => Err(print_settings(&loaded)),

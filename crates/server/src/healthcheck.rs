@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use berth_config::Server;
+use berth_kit_settings::Server;
 
 /// The time that the whole check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);

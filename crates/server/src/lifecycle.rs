@@ -28,7 +28,7 @@ use actix_rt::{
 use actix_server::ServerHandle;
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
-use berth_config::{Loaded, Reloaded, Settings, Shutdown, Sources};
+use berth_kit_settings::{Loaded, Reloaded, Settings, Shutdown, Sources};
 use berth_handlers::Health;
 use berth_kit_transport::{Serving, Stop};
 use futures_util::future::{Either, poll_immediate, select};

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use berth_config::{Log, LogFormat};
+use berth_kit_settings::{Log, LogFormat};
 use berth_metrics::{Metrics, prometheus::IntCounter};
 use env_logger::{Logger, Target, WriteStyle};
 

@@ -12,7 +12,7 @@ use std::{
 use actix_rt::{System, time};
 use actix_web::{HttpRequest, HttpResponse, dev::ServerHandle, http::Method, web};
 use anyhow::Context as _;
-use berth_config::Entry;
+use berth_kit_settings::Entry;
 use berth_handlers::{Endpoint, Methods, NO_STORE, Problem, duration::compact, health, openapi};
 use berth_kit_transport::{Serving, Stop};
 use serde::Deserialize;
@@ -181,7 +181,7 @@ async fn log_filter(
         Method::PUT => {
             let wanted: Wanted = serde_json::from_slice(&body)
                 .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-            if !berth_config::is_log_filter(&wanted.filter) {
+            if !berth_kit_settings::is_log_filter(&wanted.filter) {
                 return Err(Problem::bad_request(
                     "filter is a log filter such as \"debug\" or \"info,berth=debug\"",
                 ));

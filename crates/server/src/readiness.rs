@@ -17,7 +17,7 @@ use std::{
 
 use actix_rt::{Arbiter, time};
 use anyhow::bail;
-use berth_config::{Protocol, ReadinessCheck};
+use berth_kit_settings::{Protocol, ReadinessCheck};
 use berth_handlers::{
     Dependency, Health,
     readiness::{Cause, Check, Status, Terms, Watched},

@@ -14,7 +14,7 @@ use std::{
 
 use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
 use arc_swap::ArcSwap;
-use berth_config::{Error, Loaded, Reloaded, Sources};
+use berth_kit_settings::{Error, Loaded, Reloaded, Sources};
 use berth_handlers::{health::Phase, readiness::Watched};
 use berth_metrics::{
     Metrics,
@@ -142,7 +142,7 @@ impl Reloader {
         // A file system that hangs must not keep this thread from its signals.
         let (read, is_empty) = spawn_blocking(move || {
             let is_empty = sources.file.as_deref().is_some_and(is_empty);
-            (berth_config::load(&sources), is_empty)
+            (berth_kit_settings::load(&sources), is_empty)
         })
         .await
         .map_err(|error| Refused::Other(error.into()))?;

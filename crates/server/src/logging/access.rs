@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use berth_config::{Log, LogFormat};
+use berth_kit_settings::{Log, LogFormat};
 use env_logger::Logger;
 use log::{Level, Log as _, Metadata};
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use actix_rt::net::TcpStream;
-use berth_config::{ReadinessCheck, Target};
+use berth_kit_settings::{ReadinessCheck, Target};
 use berth_handlers::readiness::{Attempt, Cause, Check};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{

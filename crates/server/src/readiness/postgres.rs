@@ -1,6 +1,6 @@
 //! `postgres://user:password@host:port/database`: it answers `SELECT 1`.
 
-use berth_config::ReadinessCheck;
+use berth_kit_settings::ReadinessCheck;
 use berth_handlers::readiness::{Attempt, Check};
 use tokio_postgres::{Client, Error, NoTls};
 

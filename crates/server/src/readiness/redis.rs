@@ -1,7 +1,7 @@
 //! `redis://:password@host:port/database`: it answers PING. A server that is still loading its data
 //! answers with an error, and so is not ready.
 
-use berth_config::ReadinessCheck;
+use berth_kit_settings::ReadinessCheck;
 use berth_handlers::readiness::{Attempt, Check};
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 

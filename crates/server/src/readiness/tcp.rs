@@ -1,7 +1,7 @@
 //! `tcp://host:port`: it takes connections.
 
 use actix_rt::net::TcpStream;
-use berth_config::ReadinessCheck;
+use berth_kit_settings::ReadinessCheck;
 use berth_handlers::readiness::{Attempt, Check};
 
 /// A new connection each time: one that is kept says nothing about whether new ones are taken.

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
-use berth_config::{LogFormat, ReadinessCheck, Settings, Workers};
+use berth_kit_settings::{LogFormat, ReadinessCheck, Settings, Workers};
 use proptest::prelude::*;
 use proptest::sample::select;
 

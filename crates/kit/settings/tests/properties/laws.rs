@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 
-use berth_config::{Error, Fault, FileProblem, Loaded, Origin, Sources, load};
+use berth_kit_settings::{Error, Fault, FileProblem, Loaded, Origin, Sources, load};
 use tempfile::TempDir;
 
 /// The keys there are, in their order.

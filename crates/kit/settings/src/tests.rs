@@ -204,7 +204,7 @@ mod defaults {
 
     #[test]
     fn the_readme_has_every_key_and_its_default() {
-        const README: &str = include_str!("../../../README.md");
+        const README: &str = include_str!("../../../../README.md");
         let mut section = "";
         let mut rows = Vec::new();
         for line in layers::DEFAULTS.lines() {

@@ -1,0 +1,116 @@
+//! Typed settings of an HTTP service.
+//!
+//! They come in layers, and a later one wins: the built-in defaults (`defaults.toml`, which is
+//! also the reference of all keys), a TOML or YAML file, the environment as
+//! `BERTH__SECTION__KEY`, and the plain variables `PORT`, `ENVIRONMENT`, `APP_NAME` and
+//! `VERSION`, for which empty counts as unset. What a later layer covers is not looked at.
+//!
+//! [`load`] returns settings that hold, or every fault at once:
+//!
+//! ```
+//! use berth_kit_settings::{Error, Origin, Sources, load};
+//!
+//! let mut sources = Sources { file: None, environment: vec![("PORT".into(), "3000".into())] };
+//! let loaded = load(&sources)?;
+//! assert_eq!(loaded.settings.server.port, 3000);
+//! let port = loaded.entries.iter().find(|entry| entry.key == "server.port").unwrap();
+//! assert_eq!(port.origin, Origin::Env("PORT".to_owned()));
+//!
+//! sources.environment.push(("BERTH__SERVER__BACKLOG".into(), "many".into()));
+//! sources.environment.push(("BERTH__LOG__FORMATS".into(), "json".into()));
+//! let Err(error) = load(&sources) else { panic!("two faults") };
+//! assert_eq!(
+//!     error.to_string(),
+//!     "2 faults in the settings:\n  \
+//!      log.formats (environment variable BERTH__LOG__FORMATS): \
+//!      unknown key; did you mean `log.format` (BERTH__LOG__FORMAT)?\n  \
+//!      server.backlog = \"many\" (environment variable BERTH__SERVER__BACKLOG): \
+//!      must be a whole number from 1 to 65535"
+//! );
+//! # Ok::<(), Error>(())
+//! ```
+
+mod checks;
+mod fault;
+mod layers;
+mod parse;
+mod reader;
+mod reload;
+mod settings;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use checks::{Protocol, ReadinessCheck, Target};
+pub use fault::{Error, Fault, Faults, FileProblem, Origin};
+pub use reader::Entry;
+pub use reload::Reloaded;
+pub use settings::{
+    App, Debug, Log, LogFormat, Management, Metrics, Readiness, Server, Settings, Shutdown, Workers,
+};
+
+/// What the settings are read from, over the built-in defaults.
+///
+/// Not `Debug`: the environment holds other programs' secrets.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// A TOML or YAML file, told apart by the extension.
+    pub file: Option<PathBuf>,
+    /// Names and values of the environment's variables; those that are no setting are ignored.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Sources {
+    /// The process's environment, and `file` if there is one, else what `BERTH_CONFIG` names if
+    /// it is set and not empty.
+    #[must_use]
+    pub fn from_process(file: Option<PathBuf>) -> Self {
+        let named = || env::var_os("BERTH_CONFIG").filter(|path| !path.is_empty());
+        Self {
+            file: file.or_else(|| named().map(PathBuf::from)),
+            environment: env::vars_os().collect(),
+        }
+    }
+}
+
+/// Settings that hold, and an account of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Every key, its effective value and where it was set, in the order of `defaults.toml`.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads the settings. Opens the file, and nothing else.
+///
+/// # Errors
+///
+/// [`Error::File`] where the file cannot be read; [`Error::Invalid`] with every fault where the
+/// settings do not hold. A file that is not well-formed is one such fault: the environment is
+/// checked all the same.
+pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+    let (mut set, malformed) = match sources.file.as_deref().map(layers::file).transpose()? {
+        None => (layers::Layer::new(), None),
+        Some(Ok(layer)) => (layer, None),
+        Some(Err(fault)) => (layers::Layer::new(), Some(fault)),
+    };
+    set.extend(layers::environment(&sources.environment));
+    let mut reader = reader::Reader::new(layers::defaults(), set);
+    if let Some(fault) = malformed {
+        reader.fault(fault);
+    }
+    let settings = Settings::read(&mut reader);
+    let entries = reader.finish().map_err(Error::Invalid)?;
+    Ok(Loaded { settings, entries })
+}
+
+/// Whether `text` will do as `log.filter`.
+#[must_use]
+pub fn is_log_filter(text: &str) -> bool {
+    parse::log_filter(&layers::Raw::Text(text.into())).is_ok()
+}
+
+#[cfg(test)]
+mod tests;
