@@ -9,18 +9,15 @@
 
 mod axum;
 
-use std::{env, sync::Arc, time::Duration};
+use std::env;
 
 use actix_rt::System;
 use actix_web::{App, HttpServer, middleware::Logger, web};
 use actix_web_prom::PrometheusMetricsBuilder;
 use anyhow::{Context as _, anyhow, bail};
-use berth_handlers::{Context, Health, Info, Timeout, hello};
-use mimalloc::MiMalloc;
-
-// Berth's, so that what differs is what stands around the handler.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+use berth_handlers::hello;
+use berth_kit::BuildInfo;
+use berth_metrics::Metrics;
 
 fn main() -> anyhow::Result<()> {
     let kind = env::args()
@@ -34,13 +31,15 @@ fn main() -> anyhow::Result<()> {
     if kind == "axum" {
         return axum::serve(port, workers);
     }
-    let context = web::Data::new(context());
+    let info = web::Data::new(info());
+    let own = web::Data::new(Metrics::new()?);
     let at = ("127.0.0.1", port);
     System::new().block_on(async move {
         let server = match kind.as_str() {
             "raw" => HttpServer::new(move || {
                 App::new()
-                    .app_data(context.clone())
+                    .app_data(info.clone())
+                    .app_data(own.clone())
                     .route(hello::ENDPOINT.path.as_ref(), web::get().to(hello::hello))
             })
             .workers(workers)
@@ -56,7 +55,8 @@ fn main() -> anyhow::Result<()> {
                     .map_err(|error| anyhow!("{error}"))?;
                 HttpServer::new(move || {
                     App::new()
-                        .app_data(context.clone())
+                        .app_data(info.clone())
+                        .app_data(own.clone())
                         .wrap(metrics.clone())
                         .wrap(Logger::default())
                         .route(hello::ENDPOINT.path.as_ref(), web::get().to(hello::hello))
@@ -71,20 +71,15 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// What the handler needs.
-fn context() -> Context {
-    Context {
-        health: Arc::new(Health::new(Vec::new())),
-        info: Info {
-            app: "berth".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: String::new(),
-            hostname: env::var("HOSTNAME").unwrap_or_else(|_| "bench".to_owned()),
-            env: String::new(),
-            rustc: String::new(),
-            message: String::new(),
-        },
-        request_timeout: Timeout::new(Duration::from_secs(30)),
-        max_body_bytes: 1024 * 1024,
+/// What the handler needs. (The allocator is Berth's: its crate brings it along.)
+fn info() -> BuildInfo {
+    BuildInfo {
+        app: "berth".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: String::new(),
+        hostname: env::var("HOSTNAME").unwrap_or_else(|_| "bench".to_owned()),
+        env: String::new(),
+        rustc: String::new(),
+        message: String::new(),
     }
 }

@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use berth_kit::{BuildInfo, Endpoint, Methods, NO_STORE, Problem, Query};
+use berth_metrics::Metrics;
 use serde::Serialize;
-
-use crate::{Context, Endpoint, Methods, Problem, Query, timestamp};
 
 /// `GET /api/v1/hello?name=`
 pub const ENDPOINT: Endpoint = Endpoint::new(
@@ -16,10 +16,10 @@ pub const ENDPOINT: Endpoint = Endpoint::new(
 );
 
 /// Whom we greet when nobody is named.
-pub(crate) const DEFAULT_NAME: &str = "CloudNative";
+const DEFAULT_NAME: &str = "CloudNative";
 
 /// The longest name that we greet, in characters.
-pub(crate) const MAX_NAME_CHARS: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 #[derive(Serialize)]
 struct Greeting<'a> {
@@ -33,17 +33,20 @@ struct Greeting<'a> {
 /// # Errors
 ///
 /// When the query is broken, or the name in it is not allowed: a 400.
-pub async fn hello(req: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub async fn hello(
+    req: HttpRequest,
+    info: web::Data<BuildInfo>,
+    metrics: web::Data<Metrics>,
+) -> Result<HttpResponse, Problem> {
     let query = Query::parse(req.query_string())?;
     let name = query.one("name")?.unwrap_or(DEFAULT_NAME);
     check(name)?;
-    Ok(HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
-        .json(Greeting {
-            message: format!("Hello, {name}!"),
-            timestamp: timestamp::millis(SystemTime::now()),
-            pod: &context.info.hostname,
-        }))
+    metrics.greetings.inc();
+    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(Greeting {
+        message: format!("Hello, {name}!"),
+        timestamp: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        pod: &info.hostname,
+    }))
 }
 
 fn check(name: &str) -> Result<(), Problem> {
@@ -64,6 +67,20 @@ fn check(name: &str) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is documented of the name is what is held to.
+    #[test]
+    fn the_document_is_true() {
+        let schema = |key: &str, value: &str| format!("\"{key}\": {value}");
+        let document: String = ENDPOINT.openapi().split_whitespace().collect();
+        for (key, value) in [
+            ("maxLength", MAX_NAME_CHARS.to_string()),
+            ("default", format!("\"{DEFAULT_NAME}\"")),
+        ] {
+            let part = schema(key, &value).replace(' ', "");
+            assert!(document.contains(&part), "no {part} in {document}");
+        }
+    }
 
     #[test]
     fn a_name_has_1_to_64_characters_and_no_controls() {

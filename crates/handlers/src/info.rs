@@ -1,9 +1,7 @@
 //! `GET /api/v1/info`: what is running here.
 
 use actix_web::{HttpResponse, Responder, web};
-use serde::Serialize;
-
-use crate::{Context, Endpoint, Methods};
+use berth_kit::{BuildInfo, Endpoint, Methods, NO_STORE};
 
 /// `GET /api/v1/info`
 pub const ENDPOINT: Endpoint = Endpoint::new(
@@ -13,27 +11,6 @@ pub const ENDPOINT: Endpoint = Endpoint::new(
     include_str!("../openapi/info.json"),
 );
 
-/// What is running, from the build and the settings.
-#[derive(Debug, Clone, Serialize)]
-pub struct Info {
-    /// `app.name`.
-    pub app: String,
-    /// `app.version`.
-    pub version: String,
-    /// The git commit that the binary was built from, or `unknown`.
-    pub revision: String,
-    /// `HOSTNAME`, else the system's: in Kubernetes, the pod's name.
-    pub hostname: String,
-    /// `app.environment`.
-    pub env: String,
-    /// The compiler's version.
-    pub rustc: String,
-    /// One sentence for people.
-    pub message: String,
-}
-
-async fn info(context: web::Data<Context>) -> impl Responder {
-    HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
-        .json(&context.info)
+async fn info(info: web::Data<BuildInfo>) -> impl Responder {
+    HttpResponse::Ok().insert_header(NO_STORE).json(&info)
 }

@@ -22,8 +22,8 @@ use actix_web::{
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    Endpoint, Methods, Problem,
+use berth_kit_http::{
+    Endpoint, Methods, NO_STORE, Problem,
     duration::{compact, parse},
 };
 
@@ -80,7 +80,7 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_BLOCK: Duration = Duration::from_secs(10);
 
 /// The most bytes that may be asked for: 64 MiB.
-pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How much of a body `/debug/echo` takes before it starts to answer, in bytes.
 const MAX_READ_AHEAD: usize = 64 * 1024;
@@ -127,7 +127,7 @@ fn asked(text: &str, limit: Duration) -> Result<Duration, Problem> {
 fn waited(start: Instant) -> HttpResponse {
     let waited = Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(0));
     HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
+        .insert_header(NO_STORE)
         .json(json!({ "waited": compact(waited) }))
 }
 
@@ -143,7 +143,7 @@ async fn status(path: web::Path<String>) -> Result<HttpResponse, Problem> {
         return Err(Problem::new(status, "this status was asked for"));
     }
     let mut response = HttpResponse::build(status);
-    response.insert_header(crate::NO_STORE);
+    response.insert_header(NO_STORE);
     // These have no body by definition; one would be taken for the start of the next response.
     Ok(match status {
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
@@ -168,7 +168,7 @@ async fn bytes(path: web::Path<String>) -> Result<HttpResponse, Problem> {
         (size > 0).then_some((Ok::<_, actix_web::Error>(chunk), left - size))
     });
     Ok(HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
+        .insert_header(NO_STORE)
         .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
         .body(SizedStream::new(total, Box::pin(chunks))))
 }
@@ -197,7 +197,7 @@ async fn echo(mut body: web::Payload) -> Result<HttpResponse, Problem> {
     })
     .await?;
     Ok(HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
+        .insert_header(NO_STORE)
         .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .streaming(stream::iter(arrived).chain(body)))
@@ -219,15 +219,13 @@ async fn headers(req: HttpRequest) -> impl Responder {
             values.push(value.into());
         }
     }
-    HttpResponse::Ok()
-        .insert_header(crate::NO_STORE)
-        .json(json!({
-            "method": req.method().as_str(),
-            "target": req.uri().to_string(),
-            "version": format!("{:?}", req.version()),
-            "client": req.peer_addr().map(|addr| addr.to_string()),
-            "headers": seen,
-        }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(json!({
+        "method": req.method().as_str(),
+        "target": req.uri().to_string(),
+        "version": format!("{:?}", req.version()),
+        "client": req.peer_addr().map(|addr| addr.to_string()),
+        "headers": seen,
+    }))
 }
 
 /// `GET /debug/panic`: panics. The client gets a 500, the process lives.

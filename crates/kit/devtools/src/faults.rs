@@ -17,12 +17,12 @@ use actix_web::{
     web,
 };
 use arc_swap::ArcSwapOption;
-use berth_handlers::{
-    Endpoint, Methods, NO_STORE, Problem,
+use berth_kit_http::{
+    Endpoint, Methods, NO_STORE, Problem, Routes,
     duration::{compact, parse},
 };
-use berth_metrics::{
-    Metrics, Routes,
+use berth_kit_telemetry::{
+    metrics::{self, Metrics},
     prometheus::{IntCounterVec, Opts},
 };
 use futures_util::future::Either;
@@ -30,7 +30,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// `GET|PUT|DELETE /faults`
-pub(crate) const ENDPOINT: Endpoint = Endpoint::new(
+pub const ENDPOINT: Endpoint = Endpoint::new(
     "/faults",
     Methods::Only(&["GET", "HEAD", "PUT", "DELETE"]),
     || web::to(faults),
@@ -47,7 +47,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 const SLOWEST: Duration = Duration::from_mins(1);
 
 /// The faults of the moment.
-pub(crate) struct Faults {
+pub struct Faults {
     plan: ArcSwapOption<Plan>,
     /// What may be affected. Not the probes and not the scrape: they are who has to see it.
     endpoints: Vec<String>,
@@ -68,18 +68,18 @@ struct Plan {
 }
 
 /// What one request gets.
-pub(crate) struct Fault {
+pub struct Fault {
     latency: Duration,
     status: Option<StatusCode>,
 }
 
 impl Faults {
     /// No faults yet. `endpoints` are those that may be affected.
-    pub(crate) fn new(
+    pub fn new(
         endpoints: Vec<String>,
         routes: Arc<Routes>,
         metrics: &Metrics,
-    ) -> Result<Self, berth_metrics::Error> {
+    ) -> Result<Self, metrics::Error> {
         let injected = IntCounterVec::new(
             Opts::new(
                 "berth_faults_injected_total",
@@ -103,7 +103,7 @@ impl Faults {
     }
 
     /// What this request gets; mostly nothing.
-    pub(crate) fn draw(&self, req: &ServiceRequest) -> Option<Fault> {
+    pub fn draw(&self, req: &ServiceRequest) -> Option<Fault> {
         let plan = self.plan.load();
         let plan = plan.as_ref()?;
         let endpoint = self.routes.name(self.routes.find(req));
@@ -188,7 +188,7 @@ impl Faults {
 impl Fault {
     /// Answers late, or with the status, or both. A handler whose answer would not be sent is not
     /// called.
-    pub(crate) fn inject<S>(
+    pub fn inject<S>(
         self,
         req: ServiceRequest,
         next: &S,
@@ -287,7 +287,7 @@ impl Latency {
 }
 
 /// How long something that ends by itself is to last.
-pub(crate) fn lasting(
+pub fn lasting(
     text: Option<&str>,
     usual: Duration,
     longest: Duration,

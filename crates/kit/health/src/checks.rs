@@ -1,14 +1,6 @@
 //! The checks behind `/ready`: they run in the background, on a thread that serves no requests, and
 //! report what they find; a probe reads what was reported last.
 
-#[cfg(feature = "check-http")]
-mod http;
-#[cfg(feature = "check-postgres")]
-mod postgres;
-#[cfg(feature = "check-redis")]
-mod redis;
-mod tcp;
-
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
@@ -17,23 +9,25 @@ use std::{
 
 use actix_rt::{Arbiter, time};
 use anyhow::bail;
-use berth_kit_settings::{Protocol, ReadinessCheck};
-use berth_handlers::{
-    Dependency, Health,
-    readiness::{Cause, Check, Status, Terms, Watched},
-};
-use berth_metrics::prometheus::{
-    self, GaugeVec, IntGaugeVec, Opts,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
+use berth_kit_settings::ReadinessCheck;
 use futures_util::{
     FutureExt as _,
     future::{AbortHandle, AbortRegistration, Abortable},
 };
+use prometheus::{
+    GaugeVec, IntGaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
 
-/// The checks that run: those that the settings name, and those of the handlers.
-pub(crate) struct Checks {
+use crate::{
+    health::Health,
+    probers,
+    readiness::{Cause, Check, Dependency, Status, Terms, Watched},
+};
+
+/// The checks that run: those that the settings name, and those of the program.
+pub struct Checks {
     running: Vec<Running>,
 }
 
@@ -46,11 +40,15 @@ struct Running {
 
 impl Checks {
     /// Starts to look at everything, at once and then again and again.
-    pub(crate) fn start(checks: &[ReadinessCheck]) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When two checks have one name, or one asks what this program was built without.
+    pub fn start(checks: &[ReadinessCheck], dependencies: Vec<Dependency>) -> anyhow::Result<Self> {
         let mut running = Vec::new();
         // A thread of their own, because a check in the program's own code may block it.
         let mut thread = None;
-        for Dependency { terms, check } in berth_handlers::dependencies() {
+        for Dependency { terms, check } in dependencies {
             let watched = Watched::new(terms);
             let (stop, stopped) = AbortHandle::new_pair();
             let theirs = Arc::clone(&watched);
@@ -70,7 +68,11 @@ impl Checks {
 
     /// Looks at these instead of the ones that the settings named before; `new` makes those that
     /// had not been there. Either all of it is done, or nothing.
-    pub(crate) fn change(
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn change(
         &mut self,
         checks: &[ReadinessCheck],
         new: fn(Terms) -> Arc<Watched>,
@@ -87,7 +89,7 @@ impl Checks {
                     check.name
                 ),
                 Some(Some(settings)) if settings == check => asked.push(None),
-                _ => asked.push(Some(asking(check)?)),
+                _ => asked.push(Some(probers::of(check)?)),
             }
         }
         let mut before = std::mem::take(&mut self.running);
@@ -128,7 +130,8 @@ impl Checks {
     }
 
     /// What is known of each.
-    pub(crate) fn watched(&self) -> Vec<Arc<Watched>> {
+    #[must_use]
+    pub fn watched(&self) -> Vec<Arc<Watched>> {
         self.running
             .iter()
             .map(|running| Arc::clone(&running.watched))
@@ -145,28 +148,6 @@ fn terms(check: &ReadinessCheck) -> Terms {
         success_threshold: check.success_threshold,
         required: check.required,
     }
-}
-
-/// How to ask, as far as this program was built with it.
-fn asking(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
-    Ok(match check.target.protocol() {
-        Protocol::Tcp => tcp::new(check),
-        #[cfg(feature = "check-http")]
-        Protocol::Http => http::plain(check),
-        #[cfg(feature = "check-https")]
-        Protocol::Https => http::tls(check)?,
-        #[cfg(feature = "check-redis")]
-        Protocol::Redis => redis::new(check),
-        #[cfg(feature = "check-postgres")]
-        Protocol::Postgres => postgres::new(check),
-        #[allow(unreachable_patterns, reason = "with every feature, nothing is left")]
-        _ => bail!(
-            "readiness.checks: \"{}\" asks {}, and this program was built without that; \
-             build it with the cargo feature check-http, check-https, check-redis or check-postgres",
-            check.name,
-            check.target
-        ),
-    })
 }
 
 async fn look_until(stopped: AbortRegistration, watched: Arc<Watched>, check: Box<dyn Check>) {
@@ -236,7 +217,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// `berth_readiness_check` and its duration, as they are at the moment of a scrape.
-pub(crate) struct CheckMetrics {
+pub struct CheckMetrics {
     health: Arc<Health>,
     /// Held while they are filled: two scrapes must not take each other's values away.
     figures: Mutex<(IntGaugeVec, GaugeVec)>,
@@ -244,7 +225,12 @@ pub(crate) struct CheckMetrics {
 }
 
 impl CheckMetrics {
-    pub(crate) fn new(health: Arc<Health>) -> Result<Self, prometheus::Error> {
+    /// The figures of what this knows.
+    ///
+    /// # Errors
+    ///
+    /// Never: the names are valid.
+    pub fn new(health: Arc<Health>) -> Result<Self, prometheus::Error> {
         let up = IntGaugeVec::new(
             Opts::new(
                 "berth_readiness_check",

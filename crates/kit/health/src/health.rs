@@ -12,12 +12,9 @@ use actix_web::{HttpRequest, HttpResponse, Responder, http::StatusCode, web};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use crate::{
-    Context, Endpoint, Methods, Problem, Query,
-    duration::compact,
-    readiness::{Known, Status, Watched},
-    timestamp,
-};
+use berth_kit_http::{Endpoint, Methods, NO_STORE, Problem, Query, duration::compact};
+
+use crate::readiness::{Known, Status, Watched};
 
 /// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
 /// at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
@@ -175,34 +172,31 @@ impl<'a> Full<'a> {
 }
 
 fn since(known: &Known) -> String {
-    timestamp::millis(known.since)
+    humantime::format_rfc3339_millis(known.since).to_string()
 }
 
 fn whole_millis(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-async fn liveness(context: web::Data<Context>) -> impl Responder {
+async fn liveness(health: web::Data<Health>) -> impl Responder {
     respond(
         StatusCode::OK,
         &Report {
             status: "healthy",
             reason: None,
-            uptime: Some(uptime(&context)),
+            uptime: Some(uptime(&health)),
             failed: Vec::new(),
             checks: None,
         },
     )
 }
 
-async fn readiness(
-    req: HttpRequest,
-    context: web::Data<Context>,
-) -> Result<impl Responder, Problem> {
+async fn readiness(req: HttpRequest, health: web::Data<Health>) -> Result<impl Responder, Problem> {
     // A probe's query is its own business; of ours there is one word.
     let verbose = Query::parse(req.query_string()).is_ok_and(|query| query.has("verbose"));
-    let phase = context.health.phase();
-    let dependencies = context.health.dependencies();
+    let phase = health.phase();
+    let dependencies = health.dependencies();
     let known: Vec<_> = dependencies
         .iter()
         .map(|dependency| (&**dependency, dependency.known()))
@@ -230,7 +224,7 @@ async fn readiness(
         &Report {
             status,
             reason,
-            uptime: reason.is_none().then(|| uptime(&context)),
+            uptime: reason.is_none().then(|| uptime(&health)),
             failed: missing()
                 .filter(|_| phase == Phase::Ready)
                 .map(|(dependency, known)| Brief {
@@ -250,9 +244,9 @@ async fn readiness(
 
 async fn dependency(
     name: web::Path<String>,
-    context: web::Data<Context>,
+    health: web::Data<Health>,
 ) -> Result<impl Responder, Problem> {
-    let dependencies = context.health.dependencies();
+    let dependencies = health.dependencies();
     let dependency = dependencies
         .iter()
         .find(|dependency| dependency.terms().name == *name)
@@ -271,14 +265,12 @@ async fn dependency(
     Ok(respond(code, &Full::new(dependency, &known)))
 }
 
-fn uptime(context: &Context) -> String {
-    compact(Duration::from_secs(context.health.uptime().as_secs()))
+fn uptime(health: &Health) -> String {
+    compact(Duration::from_secs(health.uptime().as_secs()))
 }
 
 fn respond(code: StatusCode, body: &impl Serialize) -> HttpResponse {
-    HttpResponse::build(code)
-        .insert_header(crate::NO_STORE)
-        .json(body)
+    HttpResponse::build(code).insert_header(NO_STORE).json(body)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub type Attempt<'a> = Pin<Box<dyn Future<Output = Result<(), Cause>> + 'a>>;
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering};
-/// use berth_handlers::readiness::Dependency;
+/// use berth_kit_health::readiness::Dependency;
 ///
 /// static CACHE_IS_WARM: AtomicBool = AtomicBool::new(false);
 ///

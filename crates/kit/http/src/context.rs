@@ -2,7 +2,8 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request, in both directions.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest request id that is taken over from a client.
@@ -11,11 +12,11 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 /// The id of a request: the client's `X-Request-Id` when it is sane, else one of our own. There is
 /// none before it is set.
 #[derive(Debug, Default)]
-pub(crate) struct RequestId(Vec<u8>);
+pub struct RequestId(Vec<u8>);
 
 impl RequestId {
     /// Becomes the id of the request with these headers.
-    pub(crate) fn set(&mut self, headers: &HeaderMap) {
+    pub fn set(&mut self, headers: &HeaderMap) {
         self.0.clear();
         match headers.get(X_REQUEST_ID) {
             Some(given) if is_sane(given.as_bytes()) => self.0.extend_from_slice(given.as_bytes()),
@@ -24,18 +25,22 @@ impl RequestId {
     }
 
     /// An id of our own.
-    pub(crate) fn random() -> Self {
+    #[must_use]
+    pub fn random() -> Self {
         let mut id = Vec::new();
         push_random(&mut id);
         Self(id)
     }
 
-    /// ASCII of the characters that [`is_sane`] allows.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// ASCII letters, digits and `-_.:+/=@`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(crate) fn header_value(&self) -> HeaderValue {
+    /// For the answer.
+    #[must_use]
+    pub fn header_value(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.0).unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 }
@@ -63,10 +68,12 @@ fn push_random(text: &mut Vec<u8>) {
 
 /// The trace id of a W3C `traceparent`: 32 lower-case hexadecimal digits, not all zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TraceId([u8; 32]);
+pub struct TraceId([u8; 32]);
 
 impl TraceId {
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// The trace that a request with these headers belongs to.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT);
         let value = values.next()?;
         // Two of them contradict each other; the standard says to take neither.
@@ -93,7 +100,9 @@ impl TraceId {
         well_formed.then_some(Self(trace_id.try_into().ok()?))
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// The digits.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The longest text that is taken for a duration, in bytes: `humantime` panics on some sums that
 /// need more digits than this to overflow.
-pub(crate) const MAX_BYTES: usize = 16;
+pub const MAX_BYTES: usize = 16;
 
 /// A duration as a client writes it: `250ms`, `1m30s`.
 #[must_use]

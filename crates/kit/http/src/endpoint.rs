@@ -48,7 +48,7 @@ impl RouteGuard for Methods {
 ///
 /// ```
 /// use actix_web::{Responder, web};
-/// use berth_handlers::{Endpoint, Methods};
+/// use berth_kit_http::{Endpoint, Methods};
 /// use serde_json::json;
 ///
 /// /// `GET /api/v1/goodbye`

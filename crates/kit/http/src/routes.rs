@@ -27,7 +27,9 @@ impl RouteId {
     /// What a request that matches no route belongs to.
     pub const UNMATCHED: Self = Self(0);
 
-    pub(crate) fn index(self) -> usize {
+    /// Its place among the known routes.
+    #[must_use]
+    pub fn index(self) -> usize {
         self.0.into()
     }
 }
@@ -41,11 +43,15 @@ pub struct Routes {
     patterns: Vec<(ResourceDef, RouteId)>,
 }
 
+/// What is known of a route.
 #[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) name: String,
-    pub(crate) methods: Vec<String>,
-    pub(crate) counted: bool,
+pub struct Known {
+    /// Its pattern, or `unmatched`.
+    pub name: String,
+    /// The methods that it answers.
+    pub methods: Vec<String>,
+    /// Whether its requests are counted.
+    pub counted: bool,
 }
 
 impl Routes {
@@ -100,11 +106,15 @@ impl Routes {
         &self.known[route.index()].name
     }
 
-    pub(crate) fn known(&self) -> &[Known] {
+    /// All of them; the first is the one for what matches none.
+    #[must_use]
+    pub fn known(&self) -> &[Known] {
         &self.known
     }
 
-    pub(crate) fn counted(&self, route: RouteId) -> bool {
+    /// Whether the requests of a route are counted.
+    #[must_use]
+    pub fn counted(&self, route: RouteId) -> bool {
         self.known[route.index()].counted
     }
 }

@@ -8,19 +8,23 @@ use actix_web::{
     dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
     web,
 };
+use berth_kit_devtools::{debug, faults::Faults};
+use berth_kit_health::{CheckMetrics, Health, health};
+use berth_kit_http::{
+    BuildInfo, Endpoint, Limits, Methods, Observed, Route, Routes, Timeout, configure, openapi,
+};
 use berth_kit_settings::Settings;
-use berth_handlers::{Context, Endpoint, Health, Info, Limits, Methods, Timeout, health};
-use berth_metrics::{Build, Metrics, Observed, Route, Routes};
+use berth_kit_telemetry::{
+    log::{AccessLines, AccessLog, Logging},
+    metrics::{self, Metrics},
+};
 use futures_util::future::Either;
 use tokio::sync::Notify;
 
 use crate::{
-    access_log::AccessLog,
-    faults::Faults,
-    logging::{AccessLines, Logging},
     management::Private,
-    readiness::CheckMetrics,
     refusals::Refusals,
+    service::{Build, Configure, Service},
 };
 
 /// The largest body that the private port takes, in bytes.
@@ -31,7 +35,9 @@ const MAX_PRIVATE_BODY: usize = 64 * 1024;
 pub(crate) struct Parts {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: web::Data<Metrics>,
-    pub(crate) context: web::Data<Context>,
+    info: web::Data<BuildInfo>,
+    /// Of the service's own.
+    state: Arc<[Configure]>,
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
     access_lines: Arc<AccessLines>,
@@ -52,20 +58,22 @@ pub(crate) struct Face {
 
 impl Parts {
     pub(crate) fn new(
+        build: Build,
         settings: &Settings,
+        service: Service,
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
-        let endpoints = endpoints(settings);
+        let endpoints = endpoints(settings, service.endpoints);
         let routes = Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
             pattern: &endpoint.path,
             methods: endpoint.methods.names(),
             // A scrape is no use of the service.
             counted: endpoint.path != settings.metrics.path,
         })));
-        let info = info(settings);
+        let info = info(build, settings);
         let metrics = Metrics::new(
-            Build {
+            metrics::Build {
                 version: &info.version,
                 revision: &info.revision,
                 rustc: &info.rustc,
@@ -73,6 +81,9 @@ impl Parts {
             Arc::clone(&routes),
             settings.shutdown.timeout,
         )?;
+        for metric in service.metrics {
+            metrics.register_boxed(metric)?;
+        }
         let probed = Arc::clone(&health);
         metrics.register_ready(move || probed.is_ready())?;
         metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
@@ -84,12 +95,8 @@ impl Parts {
         };
         let request_timeout = Timeout::new(settings.server.request_timeout);
         Ok(Self {
-            context: web::Data::new(Context {
-                health: Arc::clone(&health),
-                info,
-                request_timeout: request_timeout.clone(),
-                max_body_bytes: settings.server.max_body_bytes,
-            }),
+            info: web::Data::new(info),
+            state: service.state.into(),
             health,
             metrics: web::Data::new(metrics),
             faults: faults.map(Arc::new),
@@ -116,19 +123,12 @@ impl Parts {
     /// The private port, with these endpoints.
     pub(crate) fn private(&self, endpoints: Vec<Endpoint>, private: Private) -> Face {
         // However little the public one takes, an operator must be able to say what he wants.
-        let context = web::Data::new(Context {
-            health: Arc::clone(&self.health),
-            info: self.context.info.clone(),
-            request_timeout: self.context.request_timeout.clone(),
-            max_body_bytes: MAX_PRIVATE_BODY,
-        });
         let limits = Limits {
             max_body_bytes: MAX_PRIVATE_BODY,
             ..self.limits.clone()
         };
         Face {
             parts: Self {
-                context,
                 limits,
                 ..self.clone()
             },
@@ -174,9 +174,13 @@ impl Face {
         let access_log = AccessLog::new(Arc::clone(&parts.access_lines), Arc::clone(&self.routes));
         App::new()
             .app_data(parts.metrics.clone())
+            .app_data(web::Data::from(Arc::clone(&parts.health)))
             // The endpoint, behind a time limit and a net for panics.
             .configure(|cfg| {
-                berth_handlers::configure(cfg, &self.endpoints, &parts.context);
+                configure(cfg, &self.endpoints, &parts.info, &parts.limits);
+                for state in &*parts.state {
+                    state(cfg);
+                }
                 if let Some(private) = &self.private {
                     private.configure(cfg);
                 }
@@ -201,8 +205,19 @@ impl Face {
 }
 
 /// Every endpoint that these settings turn on. Metrics are on the private port, where there is one.
-fn endpoints(settings: &Settings) -> Vec<Endpoint> {
-    let mut endpoints = berth_handlers::endpoints(settings.debug.routes);
+fn endpoints(settings: &Settings, own: Vec<Endpoint>) -> Vec<Endpoint> {
+    // The router tries them in this order: first what users ask for, last what costs it more than a plain
+    // path.
+    let mut endpoints = own;
+    endpoints.extend([
+        health::LIVENESS,
+        health::READINESS,
+        openapi::ENDPOINT,
+        health::DEPENDENCY,
+    ]);
+    if settings.debug.routes {
+        endpoints.extend(debug::ENDPOINTS);
+    }
     if settings.management.port.is_none() {
         endpoints.extend(exposition(settings));
     }
@@ -211,7 +226,7 @@ fn endpoints(settings: &Settings) -> Vec<Endpoint> {
 
 /// The endpoint of the scrape.
 pub(crate) fn exposition(settings: &Settings) -> Option<Endpoint> {
-    let route = || web::to(berth_metrics::exposition);
+    let route = || web::to(metrics::exposition);
     let endpoint = Endpoint::new(
         "/metrics",
         Methods::GET,
@@ -238,15 +253,15 @@ fn can_fail(endpoints: &[Endpoint]) -> Vec<String> {
         .collect()
 }
 
-fn info(settings: &Settings) -> Info {
+fn info(build: Build, settings: &Settings) -> BuildInfo {
     let app = &settings.app;
-    Info {
+    BuildInfo {
         app: app.name.clone(),
         version: app.version.clone(),
-        revision: env!("BERTH_REVISION").to_owned(),
+        revision: build.revision.to_owned(),
         hostname: hostname(),
         env: app.environment.clone(),
-        rustc: env!("BERTH_RUSTC").to_owned(),
+        rustc: build.rustc.to_owned(),
         message: format!("{} {} in {}", app.name, app.version, app.environment),
     }
 }
@@ -258,4 +273,41 @@ fn hostname() -> String {
         .filter(|name| !name.is_empty())
         .or_else(|| Some(hostname::get().ok()?.to_string_lossy().into_owned()))
         .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_kit_http::{duration, openapi::Document};
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What the document says of a limit is what the code holds to.
+    #[test]
+    fn the_document_is_whole_and_true() {
+        let mut settings = Settings::default();
+        settings.debug.routes = true;
+        settings.app.name = "a \"b\"".to_owned();
+        let build = Build {
+            version: "1",
+            revision: "",
+            rustc: "",
+        };
+        let endpoints = endpoints(&settings, Vec::new());
+        let document = Document::new(&endpoints, &info(build, &settings));
+        let document: Value = serde_json::from_slice(document.bytes()).unwrap();
+        assert_eq!(document["info"]["title"], "a \"b\"");
+        let bytes = &document["paths"]["/debug/bytes/{n}"]["get"]["parameters"][0]["schema"];
+        assert_eq!(bytes["maximum"], debug::MAX_BYTES);
+        let duration = &document["components"]["schemas"]["Duration"];
+        assert_eq!(duration["maxLength"], duration::MAX_BYTES);
+        for endpoint in endpoints {
+            let item = document["paths"][&*endpoint.path].as_object().unwrap();
+            let documented: Vec<_> = item.keys().map(|m| m.to_ascii_uppercase()).collect();
+            for method in endpoint.methods.names() {
+                let known = *method == "HEAD" || documented.iter().any(|m| m == method);
+                assert!(known, "{} {method}", endpoint.path);
+            }
+        }
+    }
 }

@@ -8,23 +8,14 @@ use std::{
 };
 
 use berth_kit_settings::{Error, Loaded, Sources};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     healthcheck,
     lifecycle::{self, interruptible},
+    service::{Build, Service},
     signals::{self, Signals},
 };
-
-/// The version, with what the binary was built from.
-const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (revision ",
-    env!("BERTH_REVISION"),
-    ", rustc ",
-    env!("BERTH_RUSTC"),
-    ")"
-);
 
 const AFTER_HELP: &str = "\
 Settings come from, later wins:
@@ -50,7 +41,7 @@ Examples:
 
 /// A cloud-native HTTP service: serves until SIGTERM, then drains.
 #[derive(Debug, Parser)]
-#[command(name = "berth", version = VERSION, after_help = AFTER_HELP)]
+#[command(name = "berth", after_help = AFTER_HELP)]
 struct Cli {
     /// Settings file, TOML or YAML [default: what `BERTH_CONFIG` names]
     #[arg(long, value_name = "FILE", global = true)]
@@ -75,8 +66,22 @@ enum Command {
     Healthcheck,
 }
 
+impl Cli {
+    /// The command line of this process; ends it where that is wrong, or asks for help.
+    fn of_process(build: Build) -> Self {
+        let Build {
+            version,
+            revision,
+            rustc,
+        } = build;
+        let version = format!("{version} (revision {revision}, rustc {rustc})");
+        let matches = Self::command().version(version).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
 /// Does what the command line asks for.
-pub(crate) async fn run() -> ExitCode {
+pub(crate) async fn run(build: Build, make: impl FnOnce() -> anyhow::Result<Service>) -> ExitCode {
     // First of all: a process that is the first of its container loses a signal without a handler.
     let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
         (Ok(signals), Ok(hangups)) => (signals, hangups),
@@ -85,7 +90,7 @@ pub(crate) async fn run() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let Cli { config, command } = Cli::parse();
+    let Cli { config, command } = Cli::of_process(build);
     let sources = Sources::from_process(config);
     let wanted = sources.clone();
     // The settings file may be on a file system that hangs, and standard output a full pipe.
@@ -98,7 +103,7 @@ pub(crate) async fn run() -> ExitCode {
         }
     });
     match prepared.await {
-        Ok(Ok(Ok(loaded))) => lifecycle::run(sources, loaded, signals, hangups).await,
+        Ok(Ok(Ok(loaded))) => lifecycle::run(build, make, sources, loaded, signals, hangups).await,
         Ok(Ok(Err(code))) => code,
         Ok(Err(signal)) if command.is_none() => {
             eprintln!(

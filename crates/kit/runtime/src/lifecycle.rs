@@ -15,6 +15,7 @@
 //! ```
 
 use std::{
+    mem,
     process::{self, ExitCode},
     sync::Arc,
     time::Duration,
@@ -28,18 +29,18 @@ use actix_rt::{
 use actix_server::ServerHandle;
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
-use berth_kit_settings::{Loaded, Reloaded, Settings, Shutdown, Sources};
-use berth_handlers::Health;
+use berth_kit_health::{Checks, Health};
+use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, Settings, Shutdown, Sources};
+use berth_kit_telemetry::log::{self as logging, Logging};
 use berth_kit_transport::{Serving, Stop};
 use futures_util::future::{Either, poll_immediate, select};
 
 use crate::{
     app::{Parts, exposition},
-    logging::{self, Logging},
     management::{self, Management},
     ports::Port,
-    readiness::Checks,
     reload::{Figures, InForce, Reloader},
+    service::{Build, Service},
     signals::{Signals, StopSignal},
 };
 
@@ -54,15 +55,17 @@ const DRAIN_POLL: Duration = Duration::from_millis(10);
 
 /// Serves until a signal asks to stop, and says how that went.
 pub(crate) async fn run(
+    build: Build,
+    make: impl FnOnce() -> anyhow::Result<Service>,
     sources: Sources,
     loaded: Loaded,
     signals: Signals,
     hangups: Signal,
 ) -> ExitCode {
-    let logging = match Logging::start(&loaded.settings.log) {
+    let logging = match Logging::start(&log_options(&loaded.settings.log)) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{error}");
             return ExitCode::from(1);
         }
     };
@@ -70,7 +73,7 @@ pub(crate) async fn run(
         loaded,
         pending: Vec::new(),
     }));
-    let code = match serve(sources, &in_force, &logging, signals, hangups).await {
+    let code = match serve(build, make, sources, &in_force, &logging, signals, hangups).await {
         Ok(Ending::Answered) => {
             log::info!("stopped: every request was answered");
             ExitCode::SUCCESS
@@ -111,6 +114,18 @@ pub(crate) async fn run(
     code
 }
 
+/// The log's settings, as the log takes them.
+pub(crate) fn log_options(settings: &Log) -> logging::Options {
+    logging::Options {
+        filter: settings.filter.clone(),
+        format: match settings.format {
+            LogFormat::Text => logging::Format::Text,
+            LogFormat::Json => logging::Format::Json,
+        },
+        access: settings.access,
+    }
+}
+
 /// How the process ends.
 enum Ending {
     Answered,
@@ -124,6 +139,8 @@ enum Ending {
 
 /// Runs the server to its end.
 async fn serve(
+    build: Build,
+    make: impl FnOnce() -> anyhow::Result<Service>,
     sources: Sources,
     in_force: &InForce,
     logging: &Logging,
@@ -132,9 +149,11 @@ async fn serve(
 ) -> anyhow::Result<Ending> {
     let start = in_force.load_full();
     let settings = &start.loaded.settings;
-    let checks = Checks::start(&settings.readiness.checks)?;
+    let mut service = make()?;
+    let dependencies = mem::take(&mut service.dependencies);
+    let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     let health = Arc::new(Health::new(checks.watched()));
-    let parts = Parts::new(settings, health, logging)?;
+    let parts = Parts::new(build, settings, service, health, logging)?;
     logging.register(&parts.metrics)?;
     let metrics = parts.metrics.clone();
     logging::log_panics(move || metrics.panicked());

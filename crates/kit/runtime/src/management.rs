@@ -12,16 +12,17 @@ use std::{
 use actix_rt::{System, time};
 use actix_web::{HttpRequest, HttpResponse, dev::ServerHandle, http::Method, web};
 use anyhow::Context as _;
+use berth_kit_devtools::faults::{self, Faults, lasting};
+use berth_kit_health::health;
+use berth_kit_http::{Endpoint, Methods, NO_STORE, Problem, duration::compact, openapi};
 use berth_kit_settings::Entry;
-use berth_handlers::{Endpoint, Methods, NO_STORE, Problem, duration::compact, health, openapi};
+use berth_kit_telemetry::log::Logging;
 use berth_kit_transport::{Serving, Stop};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     app::{Face, Parts},
-    faults::{self, Faults, lasting},
-    logging::Logging,
     reload::InForce,
 };
 

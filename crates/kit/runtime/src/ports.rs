@@ -8,8 +8,8 @@ use std::{
 
 use actix_service::map_config;
 use actix_web::dev::AppConfig;
+use berth_kit_http::Timeout;
 use berth_kit_settings::{Settings, Workers};
-use berth_handlers::Timeout;
 use berth_kit_transport::{Options, Serving, Timeouts, listen, serve};
 use tokio::sync::Notify;
 

@@ -3,16 +3,13 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{body::MessageBody as _, web};
-use berth_handlers::Problem;
-use berth_kit_transport::{Events, Refusal, RefusalBody};
-use berth_metrics::{Metrics, Outcome, RouteId};
-use tokio::sync::Notify;
-
-use crate::{
-    access_log,
-    correlation::{RequestId, X_REQUEST_ID},
-    logging::AccessLines,
+use berth_kit_http::{Outcome, Problem, RequestId, RouteId, context::X_REQUEST_ID};
+use berth_kit_telemetry::{
+    log::{self, AccessLines},
+    metrics::Metrics,
 };
+use berth_kit_transport::{Events, Refusal, RefusalBody};
+use tokio::sync::Notify;
 
 /// What a worker's connections tell.
 pub(crate) struct Refusals {
@@ -52,7 +49,7 @@ impl Events for Refusals {
             elapsed: Duration::ZERO,
             complete: true,
         };
-        access_log::refused(&self.access_lines, id, peer, &outcome);
+        log::refused(&self.access_lines, id, peer, &outcome);
         RefusalBody {
             headers,
             bytes: bytes.into(),

@@ -14,10 +14,11 @@ use std::{
 
 use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
 use arc_swap::ArcSwap;
+use berth_kit_health::{Checks, Phase, readiness::Watched};
 use berth_kit_settings::{Error, Loaded, Reloaded, Sources};
-use berth_handlers::{health::Phase, readiness::Watched};
-use berth_metrics::{
-    Metrics,
+use berth_kit_telemetry::{
+    log::Logging,
+    metrics::{self, Metrics},
     prometheus::{Gauge, IntCounterVec, IntGauge, Opts},
 };
 use futures_util::future::{Either, select};
@@ -27,7 +28,7 @@ use notify::{
 };
 use tokio::sync::Notify;
 
-use crate::{app::Parts, logging::Logging, readiness::Checks};
+use crate::{app::Parts, lifecycle::log_options};
 
 /// What holds now, and what waits for a restart.
 pub(crate) type InForce = Arc<ArcSwap<Reloaded>>;
@@ -167,14 +168,14 @@ impl Reloader {
         let settings = &next.loaded.settings;
         self.parts.health.depend_on(self.checks.watched());
         self.parts
-            .context
-            .request_timeout
+            .limits
+            .body_timeout
             .set(settings.server.request_timeout);
         self.parts
             .metrics
             .set_shutdown_timeout(settings.shutdown.timeout);
         if settings.log != before.loaded.settings.log {
-            self.logging.change(&settings.log);
+            self.logging.change(&log_options(&settings.log));
         }
 
         let changes = changes(&before.loaded, &next.loaded);
@@ -323,7 +324,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// The start counts as a success, but not as a reload.
-    pub(crate) fn new(metrics: &Metrics) -> Result<Self, berth_metrics::Error> {
+    pub(crate) fn new(metrics: &Metrics) -> Result<Self, metrics::Error> {
         let figures = Self {
             reloads: IntCounterVec::new(
                 Opts::new(

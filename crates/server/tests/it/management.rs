@@ -172,7 +172,7 @@ fn settings_are_shown_with_their_origin_and_without_secrets() {
 #[test]
 fn the_log_filter_changes_for_a_while() {
     // The harness reads the addresses off the log.
-    const WARN: &str = "warn,berth::lifecycle=info,berth::ports=info";
+    const WARN: &str = "warn,berth_kit::lifecycle=info,berth_kit::ports=info";
     let (server, private) = start(&[
         ("BERTH__LOG__FILTER", WARN),
         // A limit of the public port, and no business of this one.

@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use crate::readiness::{Attempt, Cause, Check};
 use actix_rt::net::TcpStream;
 use berth_kit_settings::{ReadinessCheck, Target};
-use berth_handlers::readiness::{Attempt, Cause, Check};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
     Request,

@@ -1,7 +1,7 @@
 //! `postgres://user:password@host:port/database`: it answers `SELECT 1`.
 
+use crate::readiness::{Attempt, Check};
 use berth_kit_settings::ReadinessCheck;
-use berth_handlers::readiness::{Attempt, Check};
 use tokio_postgres::{Client, Error, NoTls};
 
 struct Postgres {

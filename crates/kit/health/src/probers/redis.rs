@@ -1,8 +1,8 @@
 //! `redis://:password@host:port/database`: it answers PING. A server that is still loading its data
 //! answers with an error, and so is not ready.
 
+use crate::readiness::{Attempt, Check};
 use berth_kit_settings::ReadinessCheck;
-use berth_handlers::readiness::{Attempt, Check};
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 
 struct Redis {

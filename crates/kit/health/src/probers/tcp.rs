@@ -1,8 +1,8 @@
 //! `tcp://host:port`: it takes connections.
 
+use crate::readiness::{Attempt, Check};
 use actix_rt::net::TcpStream;
 use berth_kit_settings::ReadinessCheck;
-use berth_handlers::readiness::{Attempt, Check};
 
 /// A new connection each time: one that is kept says nothing about whether new ones are taken.
 struct Tcp {

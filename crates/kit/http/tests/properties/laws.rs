@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth_handlers::{Query, QueryError, duration};
+use berth_kit_http::{Query, QueryError, duration};
 use url::form_urlencoded;
 
 /// Names to ask a query for: `one` takes only what is written in the program.

@@ -4,7 +4,7 @@ mod laws;
 
 use std::time::Duration;
 
-use berth_handlers::{Query, QueryError, duration};
+use berth_kit_http::{Query, QueryError, duration};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;

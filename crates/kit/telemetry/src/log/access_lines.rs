@@ -6,11 +6,10 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use berth_kit_settings::{Log, LogFormat};
 use env_logger::Logger;
 use log::{Level, Log as _, Metadata};
 
-use super::sink::LineWriter;
+use super::{Format, Options, sink::LineWriter};
 
 /// The target of access lines, so that a filter can name them: `info,access=off`.
 const ACCESS: &str = "access";
@@ -28,7 +27,7 @@ const BEFORE_MESSAGE: usize = "2026-01-02T03:04:05.678901Z INFO  ".len();
 ///
 /// The settings and the filter have their say when they change; all that a request has to look at is
 /// one byte.
-pub(crate) struct AccessLines {
+pub struct AccessLines {
     how: AtomicU8,
     /// What a line must contain, after the `/` of a filter such as `info/health`.
     needle: ArcSwap<String>,
@@ -45,15 +44,15 @@ impl AccessLines {
     }
 
     /// Takes over what the settings, and a logger made from `filter`, say.
-    pub(super) fn change(&self, settings: &Log, filter: &str, logger: &Logger) {
+    pub(super) fn change(&self, settings: &Options, filter: &str, logger: &Logger) {
         let metadata = Metadata::builder()
             .level(Level::Info)
             .target(ACCESS)
             .build();
         let mut how = match settings.format {
             _ if !settings.access || !logger.enabled(&metadata) => OFF,
-            LogFormat::Text => TEXT,
-            LogFormat::Json => JSON,
+            Format::Text => TEXT,
+            Format::Json => JSON,
         };
         if let Some((_, needle)) = filter.split_once('/')
             && how != OFF
@@ -65,21 +64,22 @@ impl AccessLines {
     }
 
     /// Whether a line would be written.
+    #[must_use]
     pub(crate) fn wanted(&self) -> bool {
         self.how.load(Ordering::Relaxed) != OFF
     }
 
     /// Writes the line that `make` puts into the empty `buffer`.
-    pub(crate) fn put(&self, buffer: &mut Vec<u8>, mut make: impl FnMut(LogFormat, &mut Vec<u8>)) {
+    pub(crate) fn put(&self, buffer: &mut Vec<u8>, mut make: impl FnMut(Format, &mut Vec<u8>)) {
         let how = self.how.load(Ordering::Acquire);
         let format = match how & !SOME {
             OFF => return,
-            TEXT => LogFormat::Text,
-            _ => LogFormat::Json,
+            TEXT => Format::Text,
+            _ => Format::Json,
         };
         if how & SOME != 0 {
             // As for any other record, it is the message for people that is searched.
-            make(LogFormat::Text, buffer);
+            make(Format::Text, buffer);
             let message = buffer.get(BEFORE_MESSAGE..).unwrap_or_default();
             let found = String::from_utf8_lossy(message).contains(self.needle.load().as_str());
             buffer.clear();

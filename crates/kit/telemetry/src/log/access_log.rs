@@ -17,20 +17,21 @@ use actix_web::{
     dev::{ResponseHead, ServiceRequest},
     http::{Method, header},
 };
-use berth_kit_settings::LogFormat;
-use berth_handlers::timestamp;
-use berth_metrics::{Observe, Outcome, RouteId, Routes, UNMATCHED};
+use berth_kit_http::{
+    Observe, Outcome, RequestId, RouteId, Routes, TraceId, UNMATCHED, context::X_REQUEST_ID,
+};
+use humantime::format_rfc3339_micros;
 
-use crate::{
-    correlation::{RequestId, TraceId, X_REQUEST_ID},
-    logging::{AccessLines, Escaped, push_json, push_number},
+use super::{
+    AccessLines, Escaped, Format,
+    access_lines::{push_json, push_number},
 };
 
 /// What a worker keeps of each of its buffers for the next request, in bytes.
 const KEPT: usize = 1024;
 
 /// Gives every request an id and, when it is over, a line in the log.
-pub(crate) struct AccessLog {
+pub struct AccessLog {
     lines: Arc<AccessLines>,
     routes: Arc<Routes>,
     line: RefCell<Vec<u8>>,
@@ -38,7 +39,8 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     /// The log of one worker.
-    pub(crate) fn new(lines: Arc<AccessLines>, routes: Arc<Routes>) -> Self {
+    #[must_use]
+    pub fn new(lines: Arc<AccessLines>, routes: Arc<Routes>) -> Self {
         Self {
             lines,
             routes,
@@ -49,7 +51,7 @@ impl AccessLog {
 
 /// What the line needs from the request, which is gone by the time it is written.
 #[derive(Default)]
-pub(crate) struct Record {
+pub struct Record {
     request_id: RequestId,
     /// Whether there is to be a line, and so whether the rest is that of this request.
     wanted: bool,
@@ -111,14 +113,14 @@ impl Observe for AccessLog {
 
 fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
     lines.put(line, |format, line| match format {
-        LogFormat::Text => text(line, record, outcome),
-        LogFormat::Json => json(line, record, route, outcome),
+        Format::Text => text(line, record, outcome),
+        Format::Json => json(line, record, route, outcome),
     });
     line.clear();
 }
 
 /// The line of what has not become a request: no method or path is known of it.
-pub(crate) fn refused(lines: &AccessLines, id: RequestId, peer: SocketAddr, outcome: &Outcome) {
+pub fn refused(lines: &AccessLines, id: RequestId, peer: SocketAddr, outcome: &Outcome) {
     if lines.wanted() {
         let record = Record {
             request_id: id,
@@ -134,7 +136,7 @@ pub(crate) fn refused(lines: &AccessLines, id: RequestId, peer: SocketAddr, outc
 
 /// The line for people: `[GET] /health 172.17.0.1 | Status: 200 | Latency: 500µs`.
 fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
-    timestamp::push_micros(line, SystemTime::now());
+    display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(b" INFO  [");
     line.extend_from_slice(record.method.as_str().as_bytes());
     line.extend_from_slice(b"] ");
@@ -167,7 +169,7 @@ fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
 /// The line for machines.
 fn json(line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
-    timestamp::push_micros(line, SystemTime::now());
+    display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(
         b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"",
     );

@@ -93,7 +93,7 @@ impl<M: SerializeMap> VisitValue<'_> for Field<'_, M> {
 }
 
 /// Text with everything escaped that could end a line, move a cursor or turn the reading direction.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

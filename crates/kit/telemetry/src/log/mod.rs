@@ -1,6 +1,7 @@
 //! Logging: `env_logger` with our two formats, written by a thread of its own.
 
-mod access;
+mod access_lines;
+mod access_log;
 mod format;
 mod sink;
 
@@ -9,19 +10,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use berth_kit_settings::{Log, LogFormat};
-use berth_metrics::{Metrics, prometheus::IntCounter};
 use env_logger::{Logger, Target, WriteStyle};
+use prometheus::IntCounter;
 
-pub(crate) use access::{AccessLines, push_json, push_number};
-pub(crate) use format::Escaped;
+pub use access_lines::AccessLines;
+pub use access_log::{AccessLog, refused};
+pub use format::Escaped;
 use sink::Sink;
+
+use crate::metrics::{self, Metrics};
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Which records are written, in `env_logger`'s syntax.
+    pub filter: String,
+    /// How they are written.
+    pub format: Format,
+    /// Whether each request is logged.
+    pub access: bool,
+}
+
+/// How log records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One object a line, for machines.
+    Json,
+}
+
+/// The log cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its counter.
+    #[error("the log's counter: {0}")]
+    Counter(#[from] prometheus::Error),
+    /// Its thread.
+    #[error("the log's thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// There is one.
+    #[error("a logger is already running")]
+    Running(#[from] log::SetLoggerError),
+}
 
 /// The running log.
 #[derive(Clone)]
-pub(crate) struct Logging {
+pub struct Logging {
     sink: Arc<Sink>,
     lost: IntCounter,
     logger: Arc<ArcSwap<Logger>>,
@@ -31,7 +67,7 @@ pub(crate) struct Logging {
 
 /// What the logger was made from.
 struct Control {
-    settings: Log,
+    settings: Options,
     /// A filter that stands in for that of the settings for a while.
     instead: Option<Instead>,
     /// How many of those there have been.
@@ -45,11 +81,14 @@ struct Instead {
 }
 
 /// Which records are written.
-pub(crate) struct Filter {
-    pub(crate) current: String,
-    pub(crate) settings: String,
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Now.
+    pub current: String,
+    /// By the settings.
+    pub settings: String,
     /// How long `current` will last, where it is not that of the settings.
-    pub(crate) left: Option<Duration>,
+    pub left: Option<Duration>,
 }
 
 /// The logger that `log` has for good; it asks the one of the moment.
@@ -71,7 +110,11 @@ impl log::Log for Switch {
 
 impl Logging {
     /// Starts logging to stderr.
-    pub(crate) fn start(settings: &Log) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When there is a logger already, or no thread can be started.
+    pub fn start(settings: &Options) -> Result<Self, Error> {
         let lost = IntCounter::new(
             "berth_log_lines_lost_total",
             "Log lines that nobody took in time, or that could not be written.",
@@ -82,8 +125,7 @@ impl Logging {
         let access = Arc::new(AccessLines::new(sink.writer()));
         access.change(settings, &settings.filter, &first);
         let logger = Arc::new(ArcSwap::from_pointee(first));
-        log::set_boxed_logger(Box::new(Switch(Arc::clone(&logger))))
-            .context("a logger is already running")?;
+        log::set_boxed_logger(Box::new(Switch(Arc::clone(&logger))))?;
         Ok(Self {
             sink,
             lost,
@@ -98,7 +140,7 @@ impl Logging {
     }
 
     /// Logs by other settings from now on. A filter that stands in for theirs stays for its time.
-    pub(crate) fn change(&self, settings: &Log) {
+    pub fn change(&self, settings: &Options) {
         let mut control = self.control();
         control.settings = settings.clone();
         self.switch(&control);
@@ -106,7 +148,7 @@ impl Logging {
 
     /// Writes by `filter`, which has been checked, for so long. Returns the number by which
     /// [`revert`](Self::revert) knows it.
-    pub(crate) fn filter_for(&self, filter: String, lasts: Duration) -> u64 {
+    pub fn filter_for(&self, filter: String, lasts: Duration) -> u64 {
         let mut control = self.control();
         control.count += 1;
         let number = control.count;
@@ -120,7 +162,7 @@ impl Logging {
     }
 
     /// Back to the filter of the settings; with a number, only if no other filter has come since.
-    pub(crate) fn revert(&self, number: Option<u64>) -> bool {
+    pub fn revert(&self, number: Option<u64>) -> bool {
         let mut control = self.control();
         let reverts = control
             .instead
@@ -134,7 +176,8 @@ impl Logging {
     }
 
     /// The filter now.
-    pub(crate) fn filter(&self) -> Filter {
+    #[must_use]
+    pub fn filter(&self) -> Filter {
         let control = self.control();
         let settings = control.settings.filter.clone();
         match &control.instead {
@@ -169,37 +212,42 @@ impl Logging {
     }
 
     /// The way into the log for the lines of requests.
-    pub(crate) fn access_lines(&self) -> Arc<AccessLines> {
+    #[must_use]
+    pub fn access_lines(&self) -> Arc<AccessLines> {
         Arc::clone(&self.access)
     }
 
     /// Exposes the count of lost lines.
-    pub(crate) fn register(&self, metrics: &Metrics) -> Result<(), berth_metrics::Error> {
+    ///
+    /// # Errors
+    ///
+    /// When that has been done.
+    pub fn register(&self, metrics: &Metrics) -> Result<(), metrics::Error> {
         metrics.register(self.lost.clone())
     }
 
     /// Waits until everything logged so far is written, but no longer than `limit`: a log that
     /// nobody reads must not keep the process from ending.
-    pub(crate) fn flush(&self, limit: Duration) {
+    pub fn flush(&self, limit: Duration) {
         self.sink.flush(limit);
     }
 }
 
-fn logger(sink: &Sink, filter: &str, format: LogFormat) -> Logger {
+fn logger(sink: &Sink, filter: &str, format: Format) -> Logger {
     let mut builder = env_logger::Builder::new();
     builder
         .parse_filters(filter)
         .write_style(WriteStyle::Never)
         .target(Target::Pipe(Box::new(sink.writer())));
     match format {
-        LogFormat::Text => builder.format(format::text),
-        LogFormat::Json => builder.format(format::json),
+        Format::Text => builder.format(format::text),
+        Format::Json => builder.format(format::json),
     };
     builder.build()
 }
 
 /// Sends panics to the log, and counts them.
-pub(crate) fn log_panics(on_panic: impl Fn() + Send + Sync + 'static) {
+pub fn log_panics(on_panic: impl Fn() + Send + Sync + 'static) {
     std::panic::set_hook(Box::new(move |panic| {
         on_panic();
         let thread = std::thread::current();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use berth_metrics::prometheus::IntCounter;
+use prometheus::IntCounter;
 
 /// How much may wait to be written, in bytes: some thousand lines.
 const CAPACITY: usize = 1024 * 1024;

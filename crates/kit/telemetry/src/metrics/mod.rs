@@ -17,28 +17,24 @@
 //!
 //! This crate knows routes by their patterns only; the server tells it which there are.
 
-mod exchange;
-mod http;
 #[cfg(target_os = "linux")]
 mod memory;
-mod routes;
+mod requests;
 mod shard;
 
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::header, web};
+use berth_kit_http::Routes;
 use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
-pub use exchange::{Observe, Observed, Outcome};
-pub use http::HttpObserver;
-pub use prometheus;
-pub use routes::{Route, RouteId, Routes, UNMATCHED};
+pub use requests::HttpObserver;
 
-use http::Http;
+use requests::Http;
 
 /// A metric cannot be registered or written out.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +111,8 @@ impl Metrics {
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use std::time::Duration;
-    /// # use berth_metrics::{Build, Metrics, Routes, prometheus::IntCounter};
+    /// # use berth_kit_http::Routes;
+    /// # use berth_kit_telemetry::{metrics::{Build, Metrics}, prometheus::IntCounter};
     /// # let build = Build { version: "1", revision: "unknown", rustc: "unknown" };
     /// # let metrics = Metrics::new(build, Routes::new([]).into(), Duration::MAX)?;
     /// let orders = IntCounter::new("shop_orders_total", "Orders that were taken.")?;
@@ -131,6 +128,15 @@ impl Metrics {
     /// When its name is taken.
     pub fn register(&self, metric: impl Collector + 'static) -> Result<(), Error> {
         Ok(self.registry.register(Box::new(metric))?)
+    }
+
+    /// As [`register`](Self::register), for what is in a box already.
+    ///
+    /// # Errors
+    ///
+    /// When its name is taken.
+    pub fn register_boxed(&self, metric: Box<dyn Collector>) -> Result<(), Error> {
+        Ok(self.registry.register(metric)?)
     }
 
     /// Makes the observer that counts the requests of one worker.

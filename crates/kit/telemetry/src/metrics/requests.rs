@@ -14,14 +14,15 @@ use std::{
 };
 
 use actix_web::{dev::ServiceRequest, http::Method};
+use berth_kit_http::{Observe, Outcome, RouteId, Routes};
 use prometheus::{
     IntCounter, IntGauge, Registry,
     core::{Collector, Desc},
     proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::{
-    Error, Observe, Outcome, RouteId, Routes,
+use super::{
+    Error,
     shard::{BOUNDS, Count, Shard, Total},
 };
 

@@ -1,0 +1,62 @@
+//! What a service stands on.
+//!
+//! A service is its endpoints, what they share, what it needs to be ready, and its metrics: a [`Service`].
+//! [`run`] does the rest: command line, settings, logs, metrics, probes, connections, and a stop that loses
+//! nothing.
+//!
+//! ```no_run
+//! use actix_web::{Responder, web};
+//! use berth_kit::{Endpoint, Methods, Service};
+//!
+//! const HELLO: Endpoint = Endpoint::new("/hello", Methods::GET, || web::to(hello), r#"{ "get": {
+//!   "operationId": "hello",
+//!   "responses": { "200": { "description": "A greeting" } }
+//! } }"#);
+//!
+//! async fn hello() -> impl Responder {
+//!     "Hello!"
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     # macro_rules! build { () => { berth_kit::Build { version: "1", revision: "", rustc: "" } } }
+//!     # let build = build!();
+//!     berth_kit::run(build, || Ok(Service::new().endpoints([HELLO])))
+//! }
+//! ```
+
+mod app;
+mod cli;
+mod descriptors;
+mod healthcheck;
+mod lifecycle;
+mod management;
+mod memory;
+mod ports;
+mod refusals;
+mod reload;
+mod service;
+mod signals;
+
+use std::{mem::ManuallyDrop, process::ExitCode};
+
+use actix_rt::System;
+
+pub use anyhow::Result;
+pub use berth_kit_health::Dependency;
+pub use berth_kit_http::{
+    BuildInfo, Endpoint, Methods, NO_STORE, Problem, Query, QueryError, duration,
+};
+pub use berth_kit_settings::Settings;
+pub use berth_kit_telemetry::prometheus;
+pub use berth_kit_transport::StopSignal;
+pub use service::{Build, Service};
+
+/// Runs the service to its end, and says how that went.
+///
+/// `make` is called once the settings hold, and before a port is bound.
+pub fn run(build: Build, make: impl FnOnce() -> Result<Service>) -> ExitCode {
+    // Never dropped: that would wait for what blocks a thread beside it, such as a resolver without an
+    // answer or a file system that hangs, and no signal would end the process.
+    let system = ManuallyDrop::new(System::new());
+    system.block_on(cli::run(build, make))
+}
