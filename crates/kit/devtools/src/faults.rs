@@ -75,6 +75,10 @@ pub struct Fault {
 
 impl Faults {
     /// No faults yet. `endpoints` are those that may be affected.
+    ///
+    /// # Errors
+    ///
+    /// When the metrics have such a counter already.
     pub fn new(
         endpoints: Vec<String>,
         routes: Arc<Routes>,
@@ -188,6 +192,10 @@ impl Faults {
 impl Fault {
     /// Answers late, or with the status, or both. A handler whose answer would not be sent is not
     /// called.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service behind it.
     pub fn inject<S>(
         self,
         req: ServiceRequest,
@@ -287,6 +295,10 @@ impl Latency {
 }
 
 /// How long something that ends by itself is to last.
+///
+/// # Errors
+///
+/// 400, when it is no duration, or too long.
 pub fn lasting(
     text: Option<&str>,
     usual: Duration,

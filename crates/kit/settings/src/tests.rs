@@ -489,7 +489,11 @@ mod refusals {
                 ["0", "1073741824"],
                 ["-1", "1073741825"],
             ),
-            ("server.upgrade_idle_timeout", ["1s", "1d"], ["999ms", "25h"]),
+            (
+                "server.upgrade_idle_timeout",
+                ["1s", "1d"],
+                ["999ms", "25h"],
+            ),
             ("server.max_connections", ["1", "1000000"], ["0", "1000001"]),
             ("server.backlog", ["1", "65535"], ["0", "65536"]),
             ("shutdown.drain_delay", ["0s", "10m"], ["0", "601s"]),

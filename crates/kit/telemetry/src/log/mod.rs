@@ -148,6 +148,7 @@ impl Logging {
 
     /// Writes by `filter`, which has been checked, for so long. Returns the number by which
     /// [`revert`](Self::revert) knows it.
+    #[must_use = "it is what reverts this"]
     pub fn filter_for(&self, filter: String, lasts: Duration) -> u64 {
         let mut control = self.control();
         control.count += 1;
@@ -162,6 +163,7 @@ impl Logging {
     }
 
     /// Back to the filter of the settings; with a number, only if no other filter has come since.
+    #[must_use]
     pub fn revert(&self, number: Option<u64>) -> bool {
         let mut control = self.control();
         let reverts = control
