@@ -5,66 +5,58 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-// The binary is no library, so what it keeps to itself is taken in by path, under the same names.
-#[path = "../../server/src/correlation.rs"]
-mod correlation;
+// The tests of a crate are no library, so what they ask is taken in by path.
+#[path = "../../kit/http/tests/properties/laws.rs"]
+mod http;
 
-#[path = "../../server/src/head.rs"]
-mod head;
+#[path = "../../kit/telemetry/tests/properties/laws.rs"]
+mod telemetry;
 
-mod logging;
-
-#[path = "../../server/src/properties/laws.rs"]
-mod server;
-
-#[path = "../../handlers/tests/properties/laws.rs"]
-mod handlers;
-
-#[path = "../../config/tests/properties/laws.rs"]
-mod config;
+#[path = "../../kit/settings/tests/properties/laws.rs"]
+mod settings;
 
 thread_local! {
-    static DESK: OnceCell<config::Desk> = const { OnceCell::new() };
+    static DESK: OnceCell<settings::Desk> = const { OnceCell::new() };
 }
 
-fn at_desk(ask: impl FnOnce(&config::Desk)) {
-    DESK.with(|desk| ask(desk.get_or_init(config::Desk::new)));
+fn at_desk(ask: impl FnOnce(&settings::Desk)) {
+    DESK.with(|desk| ask(desk.get_or_init(settings::Desk::new)));
 }
 
 /// A query string; and pairs of names and values, one a line, which are encoded and read again.
 pub fn query(text: &str) {
-    handlers::query(text);
+    http::query(text);
     let pairs: Vec<_> = text
         .lines()
         .map(|line| line.split_once(' ').unwrap_or((line, "")))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let mut encoded = url::form_urlencoded::Serializer::new(String::new());
-    handlers::query_round_trip(&encoded.extend_pairs(&pairs).finish(), &pairs);
+    http::query_round_trip(&encoded.extend_pairs(&pairs).finish(), &pairs);
 }
 
 /// A text that may be a duration; and a duration, of the first bytes.
 pub fn duration(text: &str) {
-    handlers::duration_text(text);
+    http::duration_text(text);
     if let Some((secs, rest)) = text.as_bytes().split_first_chunk()
         && let Some((nanos, _)) = rest.split_first_chunk()
     {
         let nanos = u32::from_le_bytes(*nanos) % 1_000_000_000;
-        handlers::duration_value(std::time::Duration::new(u64::from_le_bytes(*secs), nanos));
+        http::duration_value(std::time::Duration::new(u64::from_le_bytes(*secs), nanos));
     }
 }
 
 /// Headers of one name, one a line: as request ids and as traceparents.
 pub fn correlation(data: &[u8]) {
     let values: Vec<&[u8]> = data.split(|byte| *byte == b'\n').take(3).collect();
-    server::request_id(&values);
-    server::traceparent(&values);
+    http::request_id(&values);
+    http::traceparent(&values);
 }
 
-/// A request's head, after where it is cut.
-pub fn request_head(data: &[u8]) {
-    if let Some((cuts, head)) = data.split_first_chunk::<2>() {
-        server::head(head, &cuts.map(usize::from));
+/// What a client sends on a connection, after where it is cut.
+pub fn transport_adapter(data: &[u8]) {
+    if let Some((cuts, bytes)) = data.split_first_chunk::<3>() {
+        let _ = berth_kit_transport::laws::connection(bytes, &cuts.map(usize::from));
     }
 }
 
@@ -94,5 +86,5 @@ pub fn settings_environment(data: &[u8]) {
 
 /// Text on its way into the log.
 pub fn log_escaping(text: &str) {
-    server::escaped(text);
+    telemetry::escaped(text);
 }

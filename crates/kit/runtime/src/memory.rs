@@ -16,8 +16,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How often, and how many times, a thread is made to look once it has freed something. The last page
 /// of a size goes at the sixteenth look that finds it empty, a large one at the fourth, others at once.
-const LOOK: Duration = Duration::from_secs(1);
-const LOOKS: usize = 20;
+const LOOK: Duration = Duration::from_millis(400);
+const LOOKS: usize = 50;
 
 /// A thread looks at each thousandth allocation of more than 1 kB. These take some 50 µs.
 const ALLOCATIONS: usize = 1000;

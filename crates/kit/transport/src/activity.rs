@@ -6,9 +6,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Waker},
 };
 
+use hyper::body::Incoming;
+
 use crate::framing::{Length, Recent};
+
+/// How much of an answer may wait to be written, in bytes.
+const MAX_UNWRITTEN: usize = 32 * 1024;
 
 /// What a connection waits for. Two values are equal as long as one and the same thing is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +68,13 @@ pub(crate) struct Activity {
     answers: Cell<u32>,
     blocked: Cell<bool>,
     writes: Cell<u32>,
+    /// How much of answers is with hyper, in bytes, and who has more.
+    unwritten: Cell<usize>,
+    held_back: RefCell<Option<Waker>>,
     /// The application is being polled.
     pub(crate) in_application: Cell<bool>,
     pub(crate) request_body: Cell<RequestBody>,
+    abandoned: RefCell<Option<Incoming>>,
     /// The client has broken the connection, as hyper has found while it read a request's body.
     pub(crate) broken: Cell<bool>,
     /// The status of an answer that hyper has given without asking.
@@ -92,6 +102,15 @@ impl Activity {
         self.busy.store(true, Ordering::Relaxed);
     }
 
+    /// The application wants no more of the request's body. hyper is told once the answer has been written:
+    /// it stops to read then, and where the request had an `Upgrade`, it stops to write with that.
+    pub(crate) fn abandon(&self, body: Incoming) {
+        self.request_body.set(RequestBody::Abandoned);
+        if self.is_answering() {
+            *self.abandoned.borrow_mut() = Some(body);
+        }
+    }
+
     /// Its answer begins.
     pub(crate) fn answer_begins(&self) {
         self.answer.set(Answer::Begun);
@@ -102,12 +121,27 @@ impl Activity {
         self.answer.set(Answer::Complete);
     }
 
+    /// Whether hyper may have more of the answer; else the task is woken when it may. hyper itself would take
+    /// as much as a head may have, for each client that does not read.
+    pub(crate) fn may_send(&self, cx: &Context<'_>) -> bool {
+        let may = self.unwritten.get() < MAX_UNWRITTEN;
+        if !may {
+            *self.held_back.borrow_mut() = Some(cx.waker().clone());
+        }
+        may
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.unwritten.set(self.unwritten.get() + bytes);
+    }
+
     /// Bytes have come.
     pub(crate) fn read(&self, bytes: &[u8]) {
+        let mut recent = self.recent.borrow_mut();
+        recent.push(bytes);
         if !self.is_answering() {
-            self.begun.set(true);
+            self.begun.set(recent.has_begun());
         }
-        self.recent.borrow_mut().push(bytes);
     }
 
     /// The client has taken some of the answer, or (`false`) takes none at the moment.
@@ -120,10 +154,15 @@ impl Activity {
 
     /// All that was to be written has been.
     pub(crate) fn flushed(&self) {
+        self.unwritten.set(0);
+        if let Some(waker) = self.held_back.take() {
+            waker.wake();
+        }
         if self.answer.get() == Answer::Complete {
             self.answer.set(Answer::None);
             self.answers.set(self.answers.get().wrapping_add(1));
             self.begun.set(self.recent.borrow().has_begun());
+            self.abandoned.take();
         }
     }
 
@@ -132,12 +171,22 @@ impl Activity {
         self.answer.get() != Answer::None
     }
 
+    /// The application reads the body of a request that has been answered.
+    fn is_reading(&self) -> bool {
+        self.request_body.get() == RequestBody::Unread && self.recent.borrow().is_in_body()
+    }
+
+    /// Whether nobody would miss hyper, were it begun anew.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.request_body.get() != RequestBody::Unread
+    }
+
     /// What is waited for. Tells whoever counts what a stop would cut off, too.
     pub(crate) fn phase(&self) -> Phase {
         let answers = self.answers.get();
         let phase = if self.blocked.get() {
             Phase::Unread(self.writes.get())
-        } else if self.is_answering() {
+        } else if self.is_answering() || self.is_reading() {
             Phase::Answering
         } else if answers == 0 {
             Phase::FirstHead
@@ -152,7 +201,7 @@ impl Activity {
 
     /// Nothing of a request has come that has not been answered, as far as can be seen from here.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.is_answering() && !self.begun.get()
+        !self.is_answering() && !self.is_reading() && !self.begun.get()
     }
 
     /// The beginning of a request is there.

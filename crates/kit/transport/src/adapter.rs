@@ -21,12 +21,7 @@ use actix_http::{
 };
 use actix_service::Service;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use hyper::{
-    Method, Version,
-    body::Incoming,
-    header,
-    http::request::Parts,
-};
+use hyper::{Method, Version, body::Incoming, header, http::request::Parts};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -66,17 +61,17 @@ where
         let (head, body) = request.into_parts();
         let length = Length::of(&body);
         let has_body = length != Length::None;
+        let body = has_body.then(|| IncomingBody::new(body, Rc::clone(&self.activity)));
         let checked = framing::check(&head, length, &self.activity.recent.borrow());
         self.activity.request(length);
         // Where the request has a body, what follows its head is that.
         let input = (!has_body && asks_for_upgrade(&head))
             .then(|| UpgradeInput::new(Rc::clone(&self.activity)));
         let call = checked.and_then(|()| {
-            let payload: Option<BoxedPayloadStream> = if has_body {
-                let body = IncomingBody::new(body, Rc::clone(&self.activity));
-                Some(Box::pin(body))
-            } else {
-                input.as_ref().map(|input| Box::pin(input.stream()) as _)
+            let payload: Option<BoxedPayloadStream> = match (body, &input) {
+                (Some(body), _) => Some(Box::pin(body)),
+                (None, Some(input)) => Some(Box::pin(input.stream())),
+                (None, None) => None,
             };
             let payload = payload.map_or(Payload::None, |payload| Payload::Stream { payload });
             let request = convert_request(&head, payload, self.peer)?;
@@ -185,6 +180,8 @@ where
         let closes = head.connection_type() == ConnectionType::Close
             || says_close(&head.headers)
             || *this.method == Method::CONNECT
+            // Its end is the connection's: HTTP/1.0 has no chunks.
+            || (*this.version == Version::HTTP_10 && matches!(size, BodySize::Stream))
             || this.activity.request_body.get() == RequestBody::Abandoned
             || this.stop.is_requested();
         let is_head = *this.method == Method::HEAD;

@@ -20,12 +20,14 @@ use crate::activity::{Activity, RequestBody};
 
 /// A request's body, as actix reads it.
 pub(crate) struct IncomingBody {
-    body: Incoming,
+    /// There until this is dropped.
+    body: Option<Incoming>,
     activity: Rc<Activity>,
 }
 
 impl IncomingBody {
     pub(crate) fn new(body: Incoming, activity: Rc<Activity>) -> Self {
+        let body = Some(body);
         Self { body, activity }
     }
 }
@@ -34,10 +36,15 @@ impl Stream for IncomingBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
         loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-            if self.body.is_end_stream() || frame.is_none() {
-                self.activity.request_body.set(RequestBody::Done);
+            // Once the request has been answered, hyper tells of the end only when the next one comes.
+            let Some(body) = this.body.as_mut().filter(|body| !body.is_end_stream()) else {
+                return Poll::Ready(None);
+            };
+            let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+            if body.is_end_stream() || frame.is_none() {
+                this.activity.request_body.set(RequestBody::Done);
             }
             return Poll::Ready(match frame {
                 None => None,
@@ -54,8 +61,10 @@ impl Stream for IncomingBody {
 
 impl Drop for IncomingBody {
     fn drop(&mut self) {
-        if self.activity.request_body.get() == RequestBody::Unread {
-            self.activity.request_body.set(RequestBody::Abandoned);
+        if self.activity.request_body.get() == RequestBody::Unread
+            && let Some(body) = self.body.take()
+        {
+            self.activity.abandon(body);
         }
     }
 }
@@ -110,11 +119,19 @@ impl<B: MessageBody> Body for AnswerBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(body) = self.project().body.as_pin_mut() else {
+        let this = self.project();
+        let Some(body) = this.body.as_pin_mut() else {
             return Poll::Ready(None);
         };
+        let activity = &this.ending.0;
+        if !activity.may_send(cx) {
+            return Poll::Pending;
+        }
         Poll::Ready(ready!(body.poll_next(cx)).map(|piece| match piece {
-            Ok(bytes) => Ok(Frame::data(bytes)),
+            Ok(bytes) => {
+                activity.sent(bytes.len());
+                Ok(Frame::data(bytes))
+            }
             Err(error) => Err(BodyError(Into::<Box<dyn Error>>::into(error).to_string())),
         }))
     }

@@ -136,7 +136,7 @@ where
                 }
                 let situation = Situation {
                     phase: activity.phase(),
-                    http: http.is_some(),
+                    http: http.is_some() && activity.may_rest(),
                     broken: activity.broken.get(),
                     closing: worker.stop.is_closing() && activity.is_idle(),
                 };
@@ -241,12 +241,7 @@ impl Waiting {
     }
 
     /// Asks the socket for what hyper does not see.
-    fn look(
-        &self,
-        cx: &mut Context<'_>,
-        now: Situation,
-        io: &impl ByteStream,
-    ) -> Option<End> {
+    fn look(&self, cx: &mut Context<'_>, now: Situation, io: &impl ByteStream) -> Option<End> {
         if now.closing {
             let first = now.phase == Phase::FirstHead && self.since.elapsed() < FIRST_BYTE;
             return match unread(io) {

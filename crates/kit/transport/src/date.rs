@@ -17,7 +17,9 @@ thread_local! {
 /// The time now, as HTTP writes it.
 pub(crate) fn now() -> HeaderValue {
     let now = SystemTime::now();
-    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let second = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     LAST.with_borrow_mut(|last| match last {
         Some((of, text)) if *of == second => text.clone(),
         _ => {

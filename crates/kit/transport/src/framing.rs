@@ -161,8 +161,14 @@ impl Recent {
         }
     }
 
-    fn coming(&self) -> &[u8] {
+    /// What hyper has not made a request of, as far as it is none's body.
+    pub(crate) fn coming(&self) -> &[u8] {
         &self.bytes[self.start..]
+    }
+
+    /// Whether more of the last request's body is to come.
+    pub(crate) fn is_in_body(&self) -> bool {
+        !matches!(self.body, BodyRest::Nothing)
     }
 
     /// Whether the beginning of another request has come.
@@ -185,8 +191,8 @@ impl Recent {
         }
     }
 
-    /// Whether the head has more than one length: hyper has dropped all but one, and drops nothing else, or
-    /// has taken two alike.
+    /// Whether the head has more than one length, of which hyper has dropped all but one or taken all. It
+    /// drops no other header, so a head of another size would not be the one that it has read.
     fn has_several_lengths(&self, head: &Parts) -> bool {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS + 4];
         let mut request = httparse::Request::new(&mut headers);

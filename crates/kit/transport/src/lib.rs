@@ -47,7 +47,11 @@ mod connection;
 mod date;
 mod events;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod listen;
+#[cfg(test)]
+mod properties;
 mod server;
 mod sockets;
 mod stop;

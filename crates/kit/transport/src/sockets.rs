@@ -99,9 +99,9 @@ mod table {
             .collect();
         let table = fs::read_to_string(path)?;
         let (heading, rows) = table.split_once('\n').unwrap_or_default();
-        let rows = rows.lines().filter(|row| {
-            !row.contains(TIME_WAIT) && ports.iter().any(|port| row.contains(port))
-        });
+        let rows = rows
+            .lines()
+            .filter(|row| !row.contains(TIME_WAIT) && ports.iter().any(|port| row.contains(port)));
         let wanted: Vec<_> = std::iter::once(heading).chain(rows).collect();
         TcpNetEntries::from_buf_read(wanted.join("\n").as_bytes(), current_system_info())
             .map(|entries| entries.0)

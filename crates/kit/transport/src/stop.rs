@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long the last handshake is waited for.
 const HANDSHAKE: Duration = Duration::from_secs(1);
 
+/// For how many connections there is always room in the list of them.
+const KEPT: usize = 1024;
+
 /// How long connections may wait for a place before idle ones are closed for them.
 const PLACE: Duration = Duration::from_millis(100);
 
@@ -242,12 +245,61 @@ impl Drop for Open {
         }
         let mut open = lock(&self.connections.open);
         // The client may have come again from the same port.
-        if open.get(&self.peer).is_some_and(|busy| Arc::ptr_eq(busy, &self.busy)) {
+        if open
+            .get(&self.peer)
+            .is_some_and(|busy| Arc::ptr_eq(busy, &self.busy))
+        {
             open.remove(&self.peer);
+        }
+        // What thousands of connections have taken is given back.
+        if open.capacity() > KEPT && open.len() < open.capacity() / 8 {
+            let kept = KEPT.max(2 * open.len());
+            open.shrink_to(kept);
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 1234))
+    }
+
+    #[test]
+    fn a_client_that_comes_again_from_its_port_is_known_until_it_leaves() {
+        let connections = Arc::<Connections>::default();
+        let first = connections.open(peer());
+        let second = connections.open(peer());
+        drop(first);
+        assert!(connections.has(&peer()));
+        second.busy().store(true, Ordering::Relaxed);
+        assert_eq!(connections.busy(), HashSet::from([peer()]));
+        drop(second);
+        assert!(!connections.has(&peer()));
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_the_same_on_a_socket_of_ipv6() {
+        let connections = Arc::<Connections>::default();
+        let mapped = SocketAddr::from(([0, 0, 0, 0, 0, 0xffff, 0x7f00, 1], 1234));
+        let _open = connections.open(mapped);
+        assert!(connections.has(&peer()));
+    }
+
+    #[test]
+    fn what_is_dropped_while_it_is_busy_was_cut_off() {
+        let connections = Arc::<Connections>::default();
+        drop(connections.open(peer()));
+        assert_eq!(connections.cut_off.load(Ordering::Relaxed), 0);
+        let open = connections.open(peer());
+        open.busy().store(true, Ordering::Relaxed);
+        drop(open);
+        assert_eq!(connections.cut_off.load(Ordering::Relaxed), 1);
+    }
 }

@@ -80,6 +80,10 @@ impl UpgradeInput {
     }
 
     fn push(&self, bytes: Bytes) {
+        // The application has let go of what comes.
+        if Rc::strong_count(&self.0) == 1 {
+            return;
+        }
         self.0.bytes.set(self.0.bytes.get() + bytes.len());
         self.0.waiting.borrow_mut().push_back(bytes);
         wake(&self.0.reader);

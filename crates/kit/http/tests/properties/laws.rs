@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use berth_kit_http::{Query, QueryError, duration};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use berth_kit_http::{Query, QueryError, RequestId, TraceId, duration};
 use url::form_urlencoded;
 
 /// Names to ask a query for: `one` takes only what is written in the program.
@@ -79,4 +80,74 @@ pub(crate) fn duration_value(duration: Duration) {
     // Ours takes no text of more than 16 bytes.
     let taken = (word.len() <= 16).then_some(duration);
     assert_eq!(duration::parse(&word), taken, "{word:?}");
+}
+
+/// Those of `values` that can be a header's value at all, each in a header of its own.
+fn headers(name: &'static str, values: &[&[u8]]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}
+
+/// A request id is the client's, to the letter, or 32 hexadecimal digits.
+pub(crate) fn request_id(values: &[&[u8]]) {
+    let headers = headers("x-request-id", values);
+    let sent: Vec<&[u8]> = headers
+        .get_all("x-request-id")
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let mut id = RequestId::default();
+    id.set(&headers);
+    let text = id.as_bytes();
+    assert_eq!(id.header_value().as_bytes(), text);
+    let is_sane = |id: &[u8]| {
+        let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b':' | b'+' | b'/' | b'=' | b'@');
+        !id.is_empty() && id.len() <= 128 && id.iter().all(plain)
+    };
+    assert!(is_sane(text), "{text:?}");
+    let is_made = text.len() == 32 && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match sent[..] {
+        [only] if is_sane(only) => assert_eq!(text, only),
+        [] | [_] => assert!(is_made, "{text:?} for {sent:?}"),
+        _ => assert!(is_made || sent.contains(&text), "{text:?} for {sent:?}"),
+    }
+}
+
+/// A trace id is there where the W3C's grammar says so, and is what stands in its place.
+pub(crate) fn traceparent(values: &[&[u8]]) {
+    let headers = headers("traceparent", values);
+    let sent: Vec<&[u8]> = headers
+        .get_all("traceparent")
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let expected = match sent[..] {
+        [only] => trace_id(only),
+        _ => None,
+    };
+    let id = TraceId::of(&headers);
+    let id = id.as_ref().map(TraceId::as_bytes);
+    assert_eq!(id, expected, "{sent:?}");
+}
+
+/// By place, not by field: `VV-TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT-PPPPPPPPPPPPPPPP-FF`, and after a
+/// dash what a later version may add.
+fn trace_id(value: &[u8]) -> Option<&[u8]> {
+    let (head, more) = value.split_at_checked(55)?;
+    let (version, trace_id, parent_id) = (&head[..2], &head[3..35], &head[36..52]);
+    let is_in_place = head.iter().enumerate().all(|(at, byte)| match at {
+        2 | 35 | 52 => *byte == b'-',
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    });
+    let is_of_its_version = match version {
+        b"ff" => false,
+        b"00" => more.is_empty(),
+        _ => more.is_empty() || more[0] == b'-' && more.is_ascii(),
+    };
+    let is_zero = |id: &[u8]| id.iter().all(|digit| *digit == b'0');
+    (is_in_place && is_of_its_version && !is_zero(trace_id) && !is_zero(parent_id))
+        .then_some(trace_id)
 }
