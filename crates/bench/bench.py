@@ -86,7 +86,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def plot(kinds: list[Kind], ratios: dict[str, list[float]]) -> str:
-    """CPU time a request as a multiple of raw: a bar each, and a dot for each round."""
+    """CPU time per request as a multiple of raw: a bar each, and a dot for each round."""
     width, left, row = 720, 230, 44
     height = 60 + row * len(kinds)
     top = max(max(values) for values in ratios.values()) * 1.05
@@ -95,7 +95,7 @@ def plot(kinds: list[Kind], ratios: dict[str, list[float]]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="14">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="{left}" y="24" font-weight="bold">CPU time a request, raw actix-web = 1</text>',
+        f'<text x="{left}" y="24" font-weight="bold">CPU time per request, raw actix-web = 1</text>',
     ]
     for index, kind in enumerate(kinds):
         y = 44 + index * row
@@ -120,7 +120,7 @@ def multiples(rounds: list[dict], base: list[dict], figure: str) -> list[float]:
 def speeds(kinds: list[Kind], rounds: dict[str, list[dict]]) -> str:
     """The table of those that have rounds, as multiples of the first."""
     raw = rounds[kinds[0].name]
-    return table(["", "CPU a request", "requests a second", "p50", "p99", "p99.9"], [
+    return table(["", "CPU per request", "requests a second", "p50", "p99", "p99.9"], [
         [name, *(cell(multiples(own, raw, figure)) for figure in ("cpu", "rps", "p50", "p99", "p999"))]
         for name, own in rounds.items()])
 
@@ -159,7 +159,7 @@ def main() -> None:
     many_base = statistics.median(one["cpu"] for one in kinds[0].many_rounds)
     text = (f"{given.rounds} rounds of {given.seconds} s, {FEW} connections, one worker, wrk on the same "
             f"machine of {os.cpu_count()} cores. Medians as multiples of raw actix-web in the same round, with their "
-            f"spread; raw took {base:.1f} µs of CPU a request and answered {rate:,.0f} a second.\n\n{speed}\n"
+            f"spread; raw took {base:.1f} µs of CPU per request and answered {rate:,.0f} a second.\n\n{speed}\n"
             f"With {MANY:,} connections, where raw took {many_base:.1f} µs:\n\n{many}\n"
             f"A request takes “{ours.name}” {cell(multiples(ours.rounds, bar.rounds, 'cpu'))} times the CPU that it "
             f"takes “{bar.name}” with {FEW} connections, and "

@@ -81,7 +81,7 @@ def main() -> None:
     worse = False
     for name, count in counts.items():
         ratio, added = count / counts[RAW], count - counts[RAW]
-        line = f"{name:<24} {count:>7} instructions a request, {ratio:.2f} of raw"
+        line = f"{name:<24} {count:>7} instructions per request, {ratio:.2f} of raw"
         if name != RAW and name in before:
             was = before[name] - before[RAW]
             line += f"; {added} more than raw, {added / was - 1:+.1%} since the baseline"

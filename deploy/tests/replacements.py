@@ -55,7 +55,7 @@ class Instance:
     def start(self) -> None:
         self.process = subprocess.Popen(
             [self.berth, "--config", self.settings], stdout=self.log, stderr=self.log,
-            # The settings of the cluster, with a shorter delay and without a line a request.
+            # The settings of the cluster, with a shorter delay and without a line per request.
             # Slow requests are there for the load.
             env=clean_environment(
                 PORT=str(self.port), BERTH__MANAGEMENT__PORT="0", BERTH__LOG__ACCESS="false",

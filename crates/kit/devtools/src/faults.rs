@@ -1,4 +1,4 @@
-//! Faults on purpose: a share of the requests is made slow, or fails, so that alerts, retries and
+//! Fault injection: a share of the requests is made slow, or fails, so that alerts, retries and
 //! timeouts can be rehearsed. Only with `debug.routes` on, and only by way of the management port.
 
 use std::{
@@ -87,7 +87,7 @@ impl Faults {
         let injected = IntCounterVec::new(
             Opts::new(
                 "berth_faults_injected_total",
-                "Faults that requests got on purpose, by way of /faults.",
+                "Faults that were injected into requests, by way of /faults.",
             ),
             &["endpoint", "kind"],
         )?;

@@ -23,7 +23,7 @@ use prometheus::{
 use crate::{
     health::Health,
     probers,
-    readiness::{Cause, Check, Dependency, Status, Terms, Watched},
+    readiness::{Cause, Check, Dependency, Status, CheckPolicy, CheckState},
 };
 
 /// The checks that run: those that the settings name, and those of the program.
@@ -32,7 +32,7 @@ pub struct Checks {
 }
 
 struct Running {
-    watched: Arc<Watched>,
+    watched: Arc<CheckState>,
     /// The settings of a check that they name.
     settings: Option<ReadinessCheck>,
     stop: AbortHandle,
@@ -48,8 +48,8 @@ impl Checks {
         let mut running = Vec::new();
         // A thread of their own, because a check in the program's own code may block it.
         let mut thread = None;
-        for Dependency { terms, check } in dependencies {
-            let watched = Watched::new(terms);
+        for Dependency { policy, check } in dependencies {
+            let watched = CheckState::new(policy);
             let (stop, stopped) = AbortHandle::new_pair();
             let theirs = Arc::clone(&watched);
             thread.get_or_insert_with(Arbiter::new).spawn_fn(move || {
@@ -62,7 +62,7 @@ impl Checks {
             });
         }
         let mut all = Self { running };
-        all.change(checks, Watched::new)?;
+        all.change(checks, CheckState::new)?;
         Ok(all)
     }
 
@@ -75,14 +75,14 @@ impl Checks {
     pub fn change(
         &mut self,
         checks: &[ReadinessCheck],
-        new: fn(Terms) -> Arc<Watched>,
+        new: fn(CheckPolicy) -> Arc<CheckState>,
     ) -> anyhow::Result<()> {
         let mut asked = Vec::new();
         for check in checks {
             let before = self
                 .running
                 .iter()
-                .find(|running| running.watched.terms().name == check.name);
+                .find(|running| running.watched.policy().name == check.name);
             match before.map(|running| &running.settings) {
                 Some(None) => bail!(
                     "readiness.checks: the name \"{}\" is taken by a check of the program; choose another one",
@@ -96,7 +96,7 @@ impl Checks {
         self.running
             .extend(before.extract_if(.., |running| running.settings.is_none()));
         for (check, asked) in checks.iter().zip(asked) {
-            let same_name = |running: &Running| running.watched.terms().name == check.name;
+            let same_name = |running: &Running| running.watched.policy().name == check.name;
             let predecessor = before
                 .iter()
                 .position(same_name)
@@ -108,9 +108,9 @@ impl Checks {
                     let watched = match predecessor {
                         Some(predecessor) => {
                             predecessor.stop.abort();
-                            predecessor.watched.on_other_terms(terms(check))
+                            predecessor.watched.with_policy(policy(check))
                         }
-                        None => new(terms(check)),
+                        None => new(policy(check)),
                     };
                     let (stop, stopped) = AbortHandle::new_pair();
                     actix_rt::spawn(look_until(stopped, Arc::clone(&watched), asked));
@@ -131,7 +131,7 @@ impl Checks {
 
     /// What is known of each.
     #[must_use]
-    pub fn watched(&self) -> Vec<Arc<Watched>> {
+    pub fn watched(&self) -> Vec<Arc<CheckState>> {
         self.running
             .iter()
             .map(|running| Arc::clone(&running.watched))
@@ -139,8 +139,8 @@ impl Checks {
     }
 }
 
-fn terms(check: &ReadinessCheck) -> Terms {
-    Terms {
+fn policy(check: &ReadinessCheck) -> CheckPolicy {
+    CheckPolicy {
         name: check.name.clone(),
         interval: check.interval,
         timeout: check.timeout,
@@ -150,41 +150,41 @@ fn terms(check: &ReadinessCheck) -> Terms {
     }
 }
 
-async fn look_until(stopped: AbortRegistration, watched: Arc<Watched>, check: Box<dyn Check>) {
+async fn look_until(stopped: AbortRegistration, watched: Arc<CheckState>, check: Box<dyn Check>) {
     // Aborted is how it ends.
     let _ = Abortable::new(look_again_and_again(watched, check), stopped).await;
 }
 
-async fn look_again_and_again(watched: Arc<Watched>, mut check: Box<dyn Check>) {
+async fn look_again_and_again(watched: Arc<CheckState>, mut check: Box<dyn Check>) {
     loop {
         let start = Instant::now();
         look(&watched, check.as_mut()).await;
         // Not in step with a hundred other pods that were started at the same moment; and never
         // later than the interval says.
         let jitter = 0.8 + 0.2 * fastrand::f64();
-        let pause = watched.terms().interval.mul_f64(jitter);
+        let pause = watched.policy().interval.mul_f64(jitter);
         time::sleep(pause.saturating_sub(start.elapsed())).await;
     }
 }
 
-async fn look(watched: &Watched, check: &mut dyn Check) {
-    let terms = watched.terms();
+async fn look(watched: &CheckState, check: &mut dyn Check) {
+    let policy = watched.policy();
     let start = Instant::now();
     let attempt = AssertUnwindSafe(async { check.check().await }).catch_unwind();
-    let outcome: Result<(), Cause> = match time::timeout(terms.timeout, attempt).await {
+    let outcome: Result<(), Cause> = match time::timeout(policy.timeout, attempt).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Err("the check panicked".into()),
         Err(_) => Err(format!(
             "no answer within {}",
-            humantime::format_duration(terms.timeout)
+            humantime::format_duration(policy.timeout)
         )
         .into()),
     };
     let change = watched.report(outcome.is_ok(), start.elapsed());
-    let name = &terms.name;
+    let name = &policy.name;
     match (change, outcome) {
         (Some(Status::Failed), Err(cause)) => {
-            let effect = if terms.required {
+            let effect = if policy.required {
                 "not ready"
             } else {
                 "degraded"
@@ -269,11 +269,11 @@ impl Collector for CheckMetrics {
         up.reset();
         duration.reset();
         for dependency in self.health.dependencies().iter() {
-            let known = dependency.known();
-            let name = [dependency.terms().name.as_str()];
+            let snapshot = dependency.snapshot();
+            let name = [dependency.policy().name.as_str()];
             up.with_label_values(&name)
-                .set((known.status == Status::Ok).into());
-            let took = known.last.map_or(Duration::ZERO, |(_, took)| took);
+                .set((snapshot.status == Status::Ok).into());
+            let took = snapshot.last.map_or(Duration::ZERO, |(_, took)| took);
             duration.with_label_values(&name).set(took.as_secs_f64());
         }
         [up.collect(), duration.collect()].concat()

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use berth_kit_http::{Endpoint, Methods, NO_STORE, Problem, Query, duration::compact};
 
-use crate::readiness::{Known, Status, Watched};
+use crate::readiness::{Snapshot, Status, CheckState};
 
 /// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
 /// at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
@@ -59,13 +59,13 @@ pub enum Phase {
 pub struct Health {
     started: Instant,
     phase: AtomicU8,
-    dependencies: ArcSwap<Vec<Arc<Watched>>>,
+    dependencies: ArcSwap<Vec<Arc<CheckState>>>,
 }
 
 impl Health {
     /// A process that starts up now, and is ready only while what it requires is there.
     #[must_use]
-    pub fn new(dependencies: Vec<Arc<Watched>>) -> Self {
+    pub fn new(dependencies: Vec<Arc<CheckState>>) -> Self {
         Self {
             started: Instant::now(),
             phase: AtomicU8::new(Phase::StartingUp as u8),
@@ -78,18 +78,18 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         self.phase() == Phase::Ready
             && self.dependencies.load().iter().all(|dependency| {
-                !dependency.terms().required || !dependency.is_missing(&dependency.known())
+                !dependency.policy().required || !dependency.is_missing(&dependency.snapshot())
             })
     }
 
     /// What the service needs, required or not.
     #[must_use]
-    pub fn dependencies(&self) -> Arc<Vec<Arc<Watched>>> {
+    pub fn dependencies(&self) -> Arc<Vec<Arc<CheckState>>> {
         self.dependencies.load_full()
     }
 
     /// From now on it needs these.
-    pub fn depend_on(&self, dependencies: Vec<Arc<Watched>>) {
+    pub fn depend_on(&self, dependencies: Vec<Arc<CheckState>>) {
         self.dependencies.store(Arc::new(dependencies));
     }
 
@@ -160,19 +160,19 @@ struct Full<'a> {
 }
 
 impl<'a> Full<'a> {
-    fn new(dependency: &'a Watched, known: &Known) -> Self {
+    fn new(dependency: &'a CheckState, snapshot: &Snapshot) -> Self {
         Self {
-            name: &dependency.terms().name,
-            status: known.status.name(),
-            required: dependency.terms().required,
-            since: since(known),
-            age: known.last.map(|(age, _)| compact(whole_millis(age))),
+            name: &dependency.policy().name,
+            status: snapshot.status.name(),
+            required: dependency.policy().required,
+            since: since(snapshot),
+            age: snapshot.last.map(|(age, _)| compact(whole_millis(age))),
         }
     }
 }
 
-fn since(known: &Known) -> String {
-    humantime::format_rfc3339_millis(known.since).to_string()
+fn since(snapshot: &Snapshot) -> String {
+    humantime::format_rfc3339_millis(snapshot.since).to_string()
 }
 
 fn whole_millis(duration: Duration) -> Duration {
@@ -197,16 +197,16 @@ async fn readiness(req: HttpRequest, health: web::Data<Health>) -> Result<impl R
     let verbose = Query::parse(req.query_string()).is_ok_and(|query| query.has("verbose"));
     let phase = health.phase();
     let dependencies = health.dependencies();
-    let known: Vec<_> = dependencies
+    let snapshots: Vec<_> = dependencies
         .iter()
-        .map(|dependency| (&**dependency, dependency.known()))
+        .map(|dependency| (&**dependency, dependency.snapshot()))
         .collect();
     let missing = || {
-        known
+        snapshots
             .iter()
-            .filter(|(dependency, known)| dependency.is_missing(known))
+            .filter(|(dependency, snapshot)| dependency.is_missing(snapshot))
     };
-    let required = missing().any(|(dependency, _)| dependency.terms().required);
+    let required = missing().any(|(dependency, _)| dependency.policy().required);
     let (status, reason) = match phase {
         Phase::StartingUp => ("not ready", Some("starting up")),
         Phase::ShuttingDown => ("not ready", Some("shutting down")),
@@ -227,15 +227,15 @@ async fn readiness(req: HttpRequest, health: web::Data<Health>) -> Result<impl R
             uptime: reason.is_none().then(|| uptime(&health)),
             failed: missing()
                 .filter(|_| phase == Phase::Ready)
-                .map(|(dependency, known)| Brief {
-                    name: &dependency.terms().name,
-                    since: since(known),
+                .map(|(dependency, snapshot)| Brief {
+                    name: &dependency.policy().name,
+                    since: since(snapshot),
                 })
                 .collect(),
             checks: verbose.then(|| {
-                known
+                snapshots
                     .iter()
-                    .map(|(dependency, known)| Full::new(dependency, known))
+                    .map(|(dependency, snapshot)| Full::new(dependency, snapshot))
                     .collect()
             }),
         },
@@ -249,20 +249,20 @@ async fn dependency(
     let dependencies = health.dependencies();
     let dependency = dependencies
         .iter()
-        .find(|dependency| dependency.terms().name == *name)
+        .find(|dependency| dependency.policy().name == *name)
         .ok_or_else(|| {
             Problem::new(
                 StatusCode::NOT_FOUND,
                 "there is no such check; /ready?verbose lists all of them",
             )
         })?;
-    let known = dependency.known();
-    let code = if known.status == Status::Ok {
+    let snapshot = dependency.snapshot();
+    let code = if snapshot.status == Status::Ok {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    Ok(respond(code, &Full::new(dependency, &known)))
+    Ok(respond(code, &Full::new(dependency, &snapshot)))
 }
 
 fn uptime(health: &Health) -> String {

@@ -55,7 +55,7 @@ where
 /// Something that the service needs.
 pub struct Dependency {
     /// What it is, and how often and how strictly it is looked at.
-    pub terms: Terms,
+    pub policy: CheckPolicy,
     /// How to look.
     pub check: Box<dyn Check>,
 }
@@ -68,7 +68,7 @@ impl Dependency {
     #[must_use]
     pub fn new(name: impl Into<String>, check: impl Check) -> Self {
         Self {
-            terms: Terms {
+            policy: CheckPolicy {
                 name: name.into(),
                 interval: Duration::from_secs(10),
                 timeout: Duration::from_secs(2),
@@ -84,14 +84,14 @@ impl Dependency {
 impl fmt::Debug for Dependency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dependency")
-            .field("terms", &self.terms)
+            .field("terms", &self.policy)
             .finish_non_exhaustive()
     }
 }
 
 /// How a dependency is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct CheckPolicy {
     /// What it is called.
     pub name: String,
     /// From the start of one attempt to that of the next, at most.
@@ -108,8 +108,8 @@ pub struct Terms {
 
 /// What is known of one dependency. Its check reports to it, the probes read it.
 #[derive(Debug)]
-pub struct Watched {
-    terms: Terms,
+pub struct CheckState {
+    policy: CheckPolicy,
     /// It was added to a service that was serving without it.
     late: bool,
     state: Mutex<State>,
@@ -152,7 +152,7 @@ impl Status {
 
 /// What was known of a dependency at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct Snapshot {
     /// Whether it is there.
     pub status: Status,
     /// Since when that is so.
@@ -161,12 +161,12 @@ pub struct Known {
     pub last: Option<(Duration, Duration)>,
 }
 
-impl Watched {
+impl CheckState {
     /// A dependency of which nothing is known yet.
     #[must_use]
-    pub fn new(terms: Terms) -> Arc<Self> {
+    pub fn new(policy: CheckPolicy) -> Arc<Self> {
         Arc::new(Self {
-            terms,
+            policy,
             late: false,
             state: Mutex::new(State::pending()),
         })
@@ -175,20 +175,20 @@ impl Watched {
     /// A dependency that is added to a service that serves already: as long as nothing is known of
     /// it, it takes no readiness away.
     #[must_use]
-    pub fn late(terms: Terms) -> Arc<Self> {
+    pub fn late(policy: CheckPolicy) -> Arc<Self> {
         Arc::new(Self {
-            terms,
+            policy,
             late: true,
             state: Mutex::new(State::pending()),
         })
     }
 
-    /// The same dependency on other terms. What is known of it stays until there is news.
+    /// The same dependency on other policy. What is known of it stays until there is news.
     #[must_use]
-    pub fn on_other_terms(&self, terms: Terms) -> Arc<Self> {
+    pub fn with_policy(&self, policy: CheckPolicy) -> Arc<Self> {
         let state = self.state();
         Arc::new(Self {
-            terms,
+            policy,
             late: self.late,
             state: Mutex::new(State {
                 status: state.status,
@@ -201,8 +201,8 @@ impl Watched {
 
     /// Whether the service has to do without it, by what is `known` of it.
     #[must_use]
-    pub fn is_missing(&self, known: &Known) -> bool {
-        match known.status {
+    pub fn is_missing(&self, snapshot: &Snapshot) -> bool {
+        match snapshot.status {
             Status::Ok => false,
             Status::Pending => !self.late,
             Status::Failed => true,
@@ -211,8 +211,8 @@ impl Watched {
 
     /// How it is looked at.
     #[must_use]
-    pub fn terms(&self) -> &Terms {
-        &self.terms
+    pub fn policy(&self) -> &CheckPolicy {
+        &self.policy
     }
 
     /// Takes the result of an attempt that took so long; returns the new status if it has changed.
@@ -222,7 +222,7 @@ impl Watched {
         state.last = Some((state.fresh, took));
         let (next, needed) = if passed {
             let needed = if state.ever_passed {
-                self.terms.success_threshold
+                self.policy.success_threshold
             } else {
                 1
             };
@@ -233,7 +233,7 @@ impl Watched {
             (
                 Status::Failed,
                 if patient {
-                    self.terms.failure_threshold
+                    self.policy.failure_threshold
                 } else {
                     1
                 },
@@ -256,19 +256,19 @@ impl Watched {
 
     /// What is known now.
     #[must_use]
-    pub fn known(&self) -> Known {
+    pub fn snapshot(&self) -> Snapshot {
         let state = self.state();
         let last = state.last.map(|(at, took)| (at.elapsed(), took));
-        let limit = self.terms.interval * STALE_AFTER_INTERVALS;
+        let limit = self.policy.interval * STALE_AFTER_INTERVALS;
         // Its thread is stuck, or the machine was asleep.
         let overdue = state.fresh.elapsed().checked_sub(limit);
         match overdue {
-            Some(overdue) if state.status == Status::Ok => Known {
+            Some(overdue) if state.status == Status::Ok => Snapshot {
                 status: Status::Failed,
                 since: SystemTime::now() - overdue,
                 last,
             },
-            _ => Known {
+            _ => Snapshot {
                 status: state.status,
                 since: state.since,
                 last,
@@ -299,8 +299,8 @@ impl State {
 mod tests {
     use super::*;
 
-    fn watched(failure_threshold: u32, success_threshold: u32) -> Arc<Watched> {
-        Watched::new(Terms {
+    fn watched(failure_threshold: u32, success_threshold: u32) -> Arc<CheckState> {
+        CheckState::new(CheckPolicy {
             name: "db".to_owned(),
             interval: Duration::from_millis(20),
             timeout: Duration::from_millis(10),
@@ -310,14 +310,14 @@ mod tests {
         })
     }
 
-    fn report(watched: &Watched, passed: bool) -> Option<Status> {
+    fn report(watched: &CheckState, passed: bool) -> Option<Status> {
         watched.report(passed, Duration::from_millis(1))
     }
 
     #[test]
     fn the_first_result_counts_whatever_the_thresholds() {
         let it = watched(3, 3);
-        assert_eq!(it.known().status, Status::Pending);
+        assert_eq!(it.snapshot().status, Status::Pending);
         assert_eq!(report(&it, true), Some(Status::Ok));
         let it = watched(3, 3);
         assert_eq!(report(&it, false), Some(Status::Failed));
@@ -332,9 +332,9 @@ mod tests {
         for passed in [false, false, true, false, false] {
             assert_eq!(report(&it, passed), None);
         }
-        let since = it.known().since;
+        let since = it.snapshot().since;
         assert_eq!(report(&it, false), Some(Status::Failed));
-        assert!(it.known().since > since);
+        assert!(it.snapshot().since > since);
         for passed in [true, false, true] {
             assert_eq!(report(&it, passed), None);
         }
@@ -346,40 +346,40 @@ mod tests {
         let it = watched(3, 3);
         report(&it, true);
         std::thread::sleep(Duration::from_millis(80));
-        let known = it.known();
-        assert_eq!(known.status, Status::Failed);
-        assert!(known.since <= SystemTime::now());
+        let snapshot = it.snapshot();
+        assert_eq!(snapshot.status, Status::Failed);
+        assert!(snapshot.since <= SystemTime::now());
         report(&it, true);
-        assert_eq!(it.known().status, Status::Ok);
+        assert_eq!(it.snapshot().status, Status::Ok);
     }
 
     #[test]
     fn other_terms_change_nothing_that_is_known() {
         let it = watched(3, 3);
         report(&it, true);
-        let since = it.known().since;
-        let mut terms = it.terms().clone();
-        terms.failure_threshold = 1;
-        let next = it.on_other_terms(terms);
-        let known = next.known();
-        assert_eq!((known.status, known.since), (Status::Ok, since));
-        assert_eq!(known.last, None);
+        let since = it.snapshot().since;
+        let mut terms = it.policy().clone();
+        policy.failure_threshold = 1;
+        let next = it.with_policy(policy);
+        let snapshot = next.snapshot();
+        assert_eq!((snapshot.status, snapshot.since), (Status::Ok, since));
+        assert_eq!(snapshot.last, None);
         assert_eq!(report(&next, false), Some(Status::Failed));
         // Without any attempt it still gets old.
-        let next = it.on_other_terms(it.terms().clone());
+        let next = it.with_policy(it.policy().clone());
         std::thread::sleep(Duration::from_millis(80));
-        assert_eq!(next.known().status, Status::Failed);
+        assert_eq!(next.snapshot().status, Status::Failed);
     }
 
     #[test]
     fn a_late_one_is_missed_only_once_it_has_failed() {
-        let terms = watched(3, 3).terms().clone();
-        let [early, late] = [Watched::new(terms.clone()), Watched::late(terms)];
-        assert!(early.is_missing(&early.known()));
-        assert!(!late.is_missing(&late.known()));
+        let policy = watched(3, 3).policy().clone();
+        let [early, late] = [CheckState::new(policy.clone()), CheckState::late(policy)];
+        assert!(early.is_missing(&early.snapshot()));
+        assert!(!late.is_missing(&late.snapshot()));
         report(&late, false);
-        assert!(late.is_missing(&late.known()));
+        assert!(late.is_missing(&late.snapshot()));
         report(&late, true);
-        assert!(!late.is_missing(&late.known()));
+        assert!(!late.is_missing(&late.snapshot()));
     }
 }

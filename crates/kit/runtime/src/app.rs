@@ -27,17 +27,17 @@ use crate::{
     service::{Build, Configure, Service},
 };
 
-/// The largest body that the private port takes, in bytes.
+/// The largest body that the management port takes, in bytes.
 const MAX_PRIVATE_BODY: usize = 64 * 1024;
 
 /// What both ports share.
 #[derive(Clone)]
-pub(crate) struct Parts {
+pub(crate) struct AppState {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: web::Data<Metrics>,
     info: web::Data<BuildInfo>,
     /// Of the service's own.
-    state: Arc<[Configure]>,
+    service_data: Arc<[Configure]>,
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
     access_lines: Arc<AccessLines>,
@@ -48,15 +48,15 @@ pub(crate) struct Parts {
 /// What one port shows: what its workers' [`App`] is composed of. Both ports have one type of app,
 /// because each type brings the whole HTTP machinery into the binary once more.
 #[derive(Clone)]
-pub(crate) struct Face {
-    parts: Parts,
+pub(crate) struct PortApp {
+    state: AppState,
     endpoints: Arc<[Endpoint]>,
     routes: Arc<Routes>,
-    /// What only the private port has.
+    /// What only the management port has.
     private: Option<Private>,
 }
 
-impl Parts {
+impl AppState {
     pub(crate) fn new(
         build: Build,
         settings: &Settings,
@@ -96,7 +96,7 @@ impl Parts {
         let request_timeout = Timeout::new(settings.server.request_timeout);
         Ok(Self {
             info: web::Data::new(info),
-            state: service.state.into(),
+            service_data: service.data.into(),
             health,
             metrics: web::Data::new(metrics),
             faults: faults.map(Arc::new),
@@ -111,24 +111,24 @@ impl Parts {
     }
 
     /// The public port.
-    pub(crate) fn public(&self) -> Face {
-        Face {
-            parts: self.clone(),
+    pub(crate) fn public(&self) -> PortApp {
+        PortApp {
+            state: self.clone(),
             endpoints: Arc::clone(&self.endpoints),
             routes: Arc::clone(&self.routes),
             private: None,
         }
     }
 
-    /// The private port, with these endpoints.
-    pub(crate) fn private(&self, endpoints: Vec<Endpoint>, private: Private) -> Face {
+    /// The management port, with these endpoints.
+    pub(crate) fn private(&self, endpoints: Vec<Endpoint>, private: Private) -> PortApp {
         // However little the public one takes, an operator must be able to say what he wants.
         let limits = Limits {
             max_body_bytes: MAX_PRIVATE_BODY,
             ..self.limits.clone()
         };
-        Face {
-            parts: Self {
+        PortApp {
+            state: Self {
                 limits,
                 ..self.clone()
             },
@@ -143,12 +143,12 @@ impl Parts {
     }
 }
 
-impl Face {
+impl PortApp {
     /// What becomes of what is no request.
     pub(crate) fn refusals(&self, freed: Rc<Notify>) -> Refusals {
         Refusals {
-            metrics: self.private.is_none().then(|| self.parts.metrics.clone()),
-            access_lines: Arc::clone(&self.parts.access_lines),
+            metrics: self.private.is_none().then(|| self.state.metrics.clone()),
+            access_lines: Arc::clone(&self.state.access_lines),
             freed,
         }
     }
@@ -166,28 +166,28 @@ impl Face {
             InitError = (),
         > + use<>,
     > {
-        let parts = &self.parts;
+        let state = &self.state;
         let public = self.private.is_none();
         // What machines and operators ask is no use of the service: logged, but not counted.
-        let metrics = public.then(|| parts.metrics.http_observer());
-        let faults = parts.faults.clone().filter(|_| public);
-        let access_log = AccessLog::new(Arc::clone(&parts.access_lines), Arc::clone(&self.routes));
+        let metrics = public.then(|| state.metrics.http_observer());
+        let faults = state.faults.clone().filter(|_| public);
+        let access_log = AccessLog::new(Arc::clone(&state.access_lines), Arc::clone(&self.routes));
         App::new()
-            .app_data(parts.metrics.clone())
-            .app_data(web::Data::from(Arc::clone(&parts.health)))
+            .app_data(state.metrics.clone())
+            .app_data(web::Data::from(Arc::clone(&state.health)))
             // The endpoint, behind a time limit and a net for panics.
             .configure(|cfg| {
-                configure(cfg, &self.endpoints, &parts.info, &parts.limits);
-                for state in &*parts.state {
-                    state(cfg);
+                configure(cfg, &self.endpoints, &state.info, &state.limits);
+                for hand_over in &*state.service_data {
+                    hand_over(cfg);
                 }
                 if let Some(private) = &self.private {
                     private.configure(cfg);
                 }
             })
             // Too long a target, too large or too slow a body.
-            .wrap(parts.limits.clone())
-            // A fault on purpose, where somebody asked for it.
+            .wrap(state.limits.clone())
+            // A injected fault, where somebody asked for it.
             .wrap_fn(move |req, next| {
                 let fault = faults.as_ref().and_then(|faults| faults.draw(&req));
                 match fault {
@@ -204,7 +204,7 @@ impl Face {
     }
 }
 
-/// Every endpoint that these settings turn on. Metrics are on the private port, where there is one.
+/// Every endpoint that these settings turn on. Metrics are on the management port, where there is one.
 fn endpoints(settings: &Settings, own: Vec<Endpoint>) -> Vec<Endpoint> {
     // The router tries them in this order: first what users ask for, last what costs it more than a plain
     // path.
@@ -239,7 +239,7 @@ pub(crate) fn exposition(settings: &Settings) -> Option<Endpoint> {
         .then(|| endpoint.at(&settings.metrics.path))
 }
 
-/// The endpoints that may fail on purpose.
+/// The endpoints whose requests may get a fault.
 fn can_fail(endpoints: &[Endpoint]) -> Vec<String> {
     let probes = [
         health::LIVENESS.path,

@@ -35,12 +35,12 @@ pub(crate) fn raise_limit() -> Option<usize> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Connections {
     pub(crate) public: usize,
-    /// 0 where there is no private port.
+    /// 0 where there is no management port.
     pub(crate) private: usize,
 }
 
 impl Connections {
-    /// As many of those wanted as `limit` descriptors allow. The private port gets at most an
+    /// As many of those wanted as `limit` descriptors allow. The management port gets at most an
     /// eighth, but that before the public one: it is where operators look when all else is taken.
     pub(crate) fn within(self, limit: Option<usize>, workers: usize, checks: usize) -> Self {
         let Some(limit) = limit else { return self };

@@ -36,7 +36,7 @@ use berth_kit_transport::{Serving, Stop};
 use futures_util::future::{Either, poll_immediate, select};
 
 use crate::{
-    app::{Parts, exposition},
+    app::{AppState, exposition},
     management::{self, Management},
     ports::Port,
     reload::{Figures, InForce, Reloader},
@@ -153,17 +153,17 @@ async fn serve(
     let dependencies = mem::take(&mut service.dependencies);
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     let health = Arc::new(Health::new(checks.watched()));
-    let parts = Parts::new(build, settings, service, health, logging)?;
-    logging.register(&parts.metrics)?;
-    let metrics = parts.metrics.clone();
+    let state = AppState::new(build, settings, service, health, logging)?;
+    logging.register(&state.metrics)?;
+    let metrics = state.metrics.clone();
     logging::log_panics(move || metrics.panicked());
     let reloader = Reloader {
         sources,
         in_force: Arc::clone(in_force),
         checks,
-        parts: parts.clone(),
+        state: state.clone(),
         logging: logging.clone(),
-        figures: Figures::new(&parts.metrics)?,
+        figures: Figures::new(&state.metrics)?,
         hangups,
     };
 
@@ -174,9 +174,9 @@ async fn serve(
         Err(signal) => return Ok(Ending::NotStarted(signal)),
     };
     port.announce(settings);
-    let timeout = parts.limits.body_timeout.clone();
-    let Serving { mut server, stop } = port.serve(settings, parts.public(), timeout)?;
-    let management = manage(settings, &parts, in_force, logging)?;
+    let timeout = state.limits.body_timeout.clone();
+    let Serving { mut server, stop } = port.serve(settings, state.public(), timeout)?;
+    let management = manage(settings, &state, in_force, logging)?;
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
     if let Some(ended) = poll_immediate(&mut server).await {
@@ -184,7 +184,7 @@ async fn serve(
     }
     let handle = server.handle();
     let server = actix_rt::spawn(server);
-    parts.health.started();
+    state.health.started();
     actix_rt::spawn(reloader.run());
 
     let first = match select(server, Box::pin(signals.next())).await {
@@ -196,7 +196,7 @@ async fn serve(
     };
     let (signal, server) = first;
     let shutdown = in_force.load().loaded.settings.shutdown.clone();
-    parts.health.shutting_down();
+    state.health.shutting_down();
     stop.drain();
     log::info!(
         "{}: draining; accepting for another {}, then finishing what is in flight within {}",
@@ -239,29 +239,29 @@ pub(crate) async fn interruptible<T: Send + 'static>(
     }
 }
 
-/// Starts the private port, where there is one.
+/// Starts the management port, where there is one.
 fn manage(
     settings: &Settings,
-    parts: &Parts,
+    state: &AppState,
     in_force: &InForce,
     logging: &Logging,
 ) -> anyhow::Result<Option<Management>> {
     let Some(number) = settings.management.port else {
         return Ok(None);
     };
-    let face = management::face(
-        parts,
+    let app = management::app(
+        state,
         exposition(settings),
         Arc::clone(in_force),
         logging.clone(),
     );
-    let (settings, timeout) = (settings.clone(), parts.limits.body_timeout.clone());
+    let (settings, timeout) = (settings.clone(), state.limits.body_timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;
         for address in &port.addresses {
             log::info!("management port on http://{address}");
         }
-        port.serve(&settings, face, timeout)
+        port.serve(&settings, app, timeout)
     })
     .map(Some)
 }

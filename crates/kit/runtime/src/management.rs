@@ -1,4 +1,4 @@
-//! The private port: metrics, probes, and what an operator may look at and change. It has a worker of
+//! The management port: metrics, probes, and what an operator may look at and change. It has a worker of
 //! its own, so it answers while every public worker is busy, and it ends last, so a scrape can see
 //! the drain.
 
@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Face, Parts},
+    app::{PortApp, AppState},
     reload::InForce,
 };
 
@@ -49,7 +49,7 @@ const LOG_FILTER: Endpoint = Endpoint::new(
     include_str!("../openapi/log-filter.json"),
 );
 
-/// What only the private port has.
+/// What only the management port has.
 #[derive(Clone)]
 pub(crate) struct Private {
     faults: Option<web::Data<Faults>>,
@@ -68,14 +68,14 @@ impl Private {
     }
 }
 
-/// What the private port shows.
-pub(crate) fn face(
-    parts: &Parts,
+/// What the management port shows.
+pub(crate) fn app(
+    state: &AppState,
     exposition: Option<Endpoint>,
     in_force: InForce,
     logging: Logging,
-) -> Face {
-    let faults = parts.faults.clone().map(web::Data::from);
+) -> PortApp {
+    let faults = state.faults.clone().map(web::Data::from);
     let endpoints = [
         health::LIVENESS,
         health::READINESS,
@@ -93,10 +93,10 @@ pub(crate) fn face(
         in_force: web::Data::new(in_force),
         logging: web::Data::new(logging),
     };
-    parts.private(endpoints, private)
+    state.private(endpoints, private)
 }
 
-/// The running private port.
+/// The running management port.
 pub(crate) struct Management {
     handle: ServerHandle,
     stop: Arc<Stop>,

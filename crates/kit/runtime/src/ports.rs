@@ -14,7 +14,7 @@ use berth_kit_transport::{Options, Serving, Timeouts, listen, serve};
 use tokio::sync::Notify;
 
 use crate::{
-    app::Face,
+    app::PortApp,
     descriptors::{self, Connections},
     memory,
 };
@@ -57,11 +57,11 @@ impl Port {
         )
     }
 
-    /// Serves what `face` shows, once the server is polled.
+    /// Serves what `app` shows, once the server is polled.
     pub(crate) fn serve(
         self,
         settings: &Settings,
-        face: Face,
+        app: PortApp,
         request_timeout: Timeout,
     ) -> anyhow::Result<Serving> {
         let server = &settings.server;
@@ -80,8 +80,8 @@ impl Port {
         Ok(serve(self.listeners, &options, move || {
             let freed = Rc::new(Notify::new());
             actix_rt::spawn(memory::give_back(Rc::clone(&freed)));
-            let app = map_config(face.app(), |()| AppConfig::default());
-            (app, face.refusals(freed))
+            let factory = map_config(app.app(), |()| AppConfig::default());
+            (factory, app.refusals(freed))
         })?)
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 /// What a worker's connections tell.
 pub(crate) struct Refusals {
-    /// None on the private port, whose requests are not counted.
+    /// None on the management port, whose requests are not counted.
     pub(crate) metrics: Option<web::Data<Metrics>>,
     pub(crate) access_lines: Arc<AccessLines>,
     /// Told when there may be memory to give back.

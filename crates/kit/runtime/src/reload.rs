@@ -14,7 +14,7 @@ use std::{
 
 use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
 use arc_swap::ArcSwap;
-use berth_kit_health::{Checks, Phase, readiness::Watched};
+use berth_kit_health::{Checks, Phase, readiness::CheckState};
 use berth_kit_settings::{Error, Loaded, Reloaded, Sources};
 use berth_kit_telemetry::{
     log::Logging,
@@ -28,16 +28,16 @@ use notify::{
 };
 use tokio::sync::Notify;
 
-use crate::{app::Parts, lifecycle::log_options};
+use crate::{app::AppState, lifecycle::log_options};
 
 /// What holds now, and what waits for a restart.
 pub(crate) type InForce = Arc<ArcSwap<Reloaded>>;
 
-/// A change is over when nothing has happened for so long.
-const QUIET: Duration = Duration::from_millis(100);
+/// A change is taken once nothing has happened for so long.
+const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// So long a change is waited out at most.
-const RESTLESS: Duration = Duration::from_secs(1);
+/// And after so long in any case.
+const DEBOUNCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often to look without having been told: a network file system tells nothing, and a folder
 /// that was removed and made again is another one.
@@ -68,7 +68,7 @@ pub(crate) struct Reloader {
     pub(crate) sources: Sources,
     pub(crate) in_force: InForce,
     pub(crate) checks: Checks,
-    pub(crate) parts: Parts,
+    pub(crate) state: AppState,
     pub(crate) logging: Logging,
     pub(crate) figures: Figures,
     /// SIGHUP.
@@ -94,7 +94,7 @@ impl Reloader {
                 let file = pin!(async {
                     if self.sources.file.is_some() {
                         // Either way there may be something new.
-                        let _ = timeout(LOOK_ANYWAY, settled(&changed)).await;
+                        let _ = timeout(LOOK_ANYWAY, debounced(&changed)).await;
                     } else {
                         std::future::pending::<()>().await;
                     }
@@ -105,7 +105,7 @@ impl Reloader {
                 }
             };
             // A stop goes on by the settings that it began with.
-            if self.parts.health.phase() == Phase::ShuttingDown {
+            if self.state.health.phase() == Phase::ShuttingDown {
                 return;
             }
             self.reload(reason, &mut refused).await;
@@ -158,7 +158,7 @@ impl Reloader {
         }
         let checks = &next.loaded.settings.readiness.checks;
         self.checks
-            .change(checks, Watched::late)
+            .change(checks, CheckState::late)
             .map_err(Refused::Other)?;
         Ok(Some(next))
     }
@@ -166,12 +166,12 @@ impl Reloader {
     fn put_into_force(&self, next: Reloaded, reason: Reason) {
         let before = self.in_force.load_full();
         let settings = &next.loaded.settings;
-        self.parts.health.depend_on(self.checks.watched());
-        self.parts
+        self.state.health.depend_on(self.checks.watched());
+        self.state
             .limits
             .body_timeout
             .set(settings.server.request_timeout);
-        self.parts
+        self.state
             .metrics
             .set_shutdown_timeout(settings.shutdown.timeout);
         if settings.log != before.loaded.settings.log {
@@ -222,11 +222,11 @@ fn is_empty(file: &Path) -> bool {
     fs::read(file).is_ok_and(|text| text.trim_ascii().is_empty())
 }
 
-/// Waits for a change, and until it seems to be over.
-async fn settled(changed: &Notify) {
+/// Waits for a change, and until nothing has happened for [`DEBOUNCE`].
+async fn debounced(changed: &Notify) {
     changed.notified().await;
-    let _ = timeout(RESTLESS, async {
-        while timeout(QUIET, changed.notified()).await.is_ok() {}
+    let _ = timeout(DEBOUNCE_LIMIT, async {
+        while timeout(DEBOUNCE, changed.notified()).await.is_ok() {}
     })
     .await;
 }

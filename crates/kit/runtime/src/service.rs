@@ -40,7 +40,7 @@ pub struct Service {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) metrics: Vec<Box<dyn Collector>>,
-    pub(crate) state: Vec<Configure>,
+    pub(crate) data: Vec<Configure>,
 }
 
 impl Service {
@@ -58,7 +58,7 @@ impl Service {
     /// With state that handlers take as `web::Data<T>`, one for all workers.
     pub fn data<T: Send + Sync + 'static>(mut self, data: T) -> Self {
         let data = web::Data::new(data);
-        self.state.push(Arc::new(move |cfg| {
+        self.data.push(Arc::new(move |cfg| {
             cfg.app_data(data.clone());
         }));
         self

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Longer than anything here may take; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub(crate) struct Client(BufReader<TcpStream>);
@@ -28,7 +28,7 @@ impl Client {
 
     pub(crate) fn try_connect(addr: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(addr)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }

@@ -321,16 +321,16 @@ fn a_connection_goes_on_after_a_moment_without_a_request() {
     assert_eq!(client.read().status, 431);
 }
 
-/// In a crowd a connection waits outside of actix as soon as it has its first answer.
+/// Beside many busy connections, each has its own framing.
 #[test]
-fn a_connection_goes_on_in_a_crowd() {
+fn a_connection_goes_on_beside_many_busy_ones() {
     let keep_alive = Duration::from_secs(1);
     let server = Berth::debug(&[
         ("BERTH__SERVER__WORKERS", "1"),
         ("BERTH__SERVER__KEEP_ALIVE", "1s"),
     ]);
-    let mut crowd: Vec<_> = (0..150).map(|_| server.client()).collect();
-    for other in &mut crowd {
+    let mut others: Vec<_> = (0..150).map(|_| server.client()).collect();
+    for other in &mut others {
         other.send("GET /debug/delay/6s HTTP/1.1\r\nHost: t\r\n\r\n");
     }
     thread::sleep(MOMENT);
@@ -403,9 +403,9 @@ fn a_connection_goes_on_in_a_crowd() {
     assert!(last.elapsed() >= keep_alive, "{:?}", last.elapsed());
     assert!(
         begun.elapsed() < Duration::from_secs(5),
-        "the crowd may have gone"
+        "the others may have gone"
     );
-    for other in &mut crowd {
+    for other in &mut others {
         assert_eq!(other.read().status, 200);
     }
 }

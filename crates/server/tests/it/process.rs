@@ -12,7 +12,7 @@ use std::{
 
 use super::client::{Client, Response};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running server. Killed when dropped, should a test fail before it has stopped.
 pub(crate) struct Berth {
@@ -25,7 +25,7 @@ pub(crate) struct Berth {
 /// Waits until something holds.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(Duration::from_millis(10));
@@ -133,7 +133,7 @@ impl Berth {
 
     /// Waits for the process to end; all of its log is there then.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 if let Some(reader) = self.reader.take() {
@@ -164,7 +164,7 @@ impl Berth {
 
     /// Waits for a log line that contains `text`.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(line) = self.log().into_iter().find(|line| line.contains(text)) {
                 return line;

@@ -223,11 +223,11 @@ fn connections_leave_descriptors_for_the_rest() {
     let line = server.wait_for_log("management port on http://");
     let private: SocketAddr = line.rsplit("http://").next().unwrap().parse().unwrap();
 
-    let crowd: Vec<_> = (0..120).map(|_| server.client()).collect();
+    let others: Vec<_> = (0..120).map(|_| server.client()).collect();
     for _ in 0..20 {
         assert_eq!(Client::connect(private).get("/health").status, 200);
     }
-    drop(crowd);
+    drop(others);
     assert_eq!(server.get("/health").status, 200);
     let log = server.stop();
     let failed = log.iter().find(|line| line.contains("Error accepting"));

@@ -471,7 +471,7 @@ def log_pipe_full() -> str:
         stop = time.monotonic() - started
     assert code == 0, f"with a full pipe, it ended with {code}"
     near("the stop with a full pipe", stop, 0, STOP)
-    return (f"{requests} requests: {written} lines written, {missing} counted as lost; {full * 1e6:.0f} µs a request,"
+    return (f"{requests} requests: {written} lines written, {missing} counted as lost; {full * 1e6:.0f} µs per request,"
             f" {read * 1e6:.0f} when it is read; probes within {max(took) * 1000:.0f} ms; stop in {stop:.1f} s")
 
 

@@ -1,4 +1,4 @@
-//! One log line a request.
+//! One log line per request.
 //!
 //! These lines do not go through `log`, because they are on the path of every request: as a record
 //! with fields, a line took more than half the time of the rest of it. They are put together in a

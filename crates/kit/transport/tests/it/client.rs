@@ -8,7 +8,7 @@ use std::{
 
 use socket2::SockRef;
 
-use super::server::PATIENCE;
+use super::server::DEADLINE;
 
 /// One connection.
 pub(crate) struct Client(BufReader<TcpStream>);
@@ -180,8 +180,8 @@ impl Client {
 
 impl From<TcpStream> for Client {
     fn from(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(BufReader::new(stream))
     }

@@ -6,7 +6,7 @@ use berth_kit_transport::Timeouts;
 
 use super::{
     client::Client,
-    server::{PATIENCE, Server, eventually},
+    server::{DEADLINE, Server, eventually},
 };
 
 /// Asserts that the client gets this refusal and then the end, and that the server's owner was told.
@@ -62,7 +62,7 @@ fn half_a_head_gets_408() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(client.read().status, 408);
-    assert!(start.elapsed() < PATIENCE);
+    assert!(start.elapsed() < DEADLINE);
     eventually("both are told of", || server.refusals().len() == 2);
     assert_eq!(server.requests(), [""; 0]);
 }

@@ -21,7 +21,7 @@ use berth_kit_transport::{
 use super::{client::Client, routes};
 
 /// Longer than anything here may take; a test that waits so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What a server and its handlers have seen, and what its handlers wait for.
 #[derive(Debug, Default)]
@@ -138,13 +138,13 @@ impl Server {
 
     /// Closes the listener, as the stop does.
     pub(crate) fn close(&self) {
-        block_on(self.stop.close(PATIENCE));
+        block_on(self.stop.close(DEADLINE));
     }
 
     /// [`Stop::close`] on a thread of its own.
     pub(crate) fn begin_close(&self) -> JoinHandle<()> {
         let stop = Arc::clone(&self.stop);
-        thread::spawn(move || block_on(stop.close(PATIENCE)))
+        thread::spawn(move || block_on(stop.close(DEADLINE)))
     }
 
     /// The last step of the stop: waits for what is in flight.
@@ -253,7 +253,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 /// Waits until something holds.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(Duration::from_millis(5));

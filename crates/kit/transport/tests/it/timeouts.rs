@@ -10,7 +10,7 @@ use berth_kit_transport::Timeouts;
 
 use super::{
     routes::pattern,
-    server::{PATIENCE, Server, eventually},
+    server::{DEADLINE, Server, eventually},
 };
 
 const SHORT: Duration = Duration::from_millis(600);
@@ -198,6 +198,6 @@ fn a_client_that_takes_its_answer_slowly_is_waited_for() {
         thread::sleep(SHORT / 4);
     }
     assert!(body == pattern(size));
-    assert!(start.elapsed() > SHORT && start.elapsed() < PATIENCE);
+    assert!(start.elapsed() > SHORT && start.elapsed() < DEADLINE);
     client.assert_open();
 }
