@@ -23,7 +23,7 @@ use prometheus::{
 use crate::{
     health::Health,
     probers,
-    readiness::{Cause, Check, Dependency, Status, CheckPolicy, CheckState},
+    readiness::{Cause, Check, CheckPolicy, CheckState, Dependency, Status},
 };
 
 /// The checks that run: those that the settings name, and those of the program.

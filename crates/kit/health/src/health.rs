@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use berth_kit_http::{Endpoint, Methods, NO_STORE, Problem, Query, duration::compact};
 
-use crate::readiness::{Snapshot, Status, CheckState};
+use crate::readiness::{CheckState, Snapshot, Status};
 
 /// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
 /// at a dependency, and stays 200 while draining, so that a restart is never the answer to someone

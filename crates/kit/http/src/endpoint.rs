@@ -1,14 +1,11 @@
-//! One declaration an endpoint.
+//! One declaration per endpoint.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, panic::Location};
 
 use actix_web::{
     Route,
-    guard::{Guard as RouteGuard, GuardContext},
-    web,
+    guard::{Guard, GuardContext},
 };
-
-use crate::{Problem, Timeout, guard::Guard};
 
 /// The methods that an endpoint answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +32,7 @@ impl Methods {
     }
 }
 
-impl RouteGuard for Methods {
+impl Guard for Methods {
     fn check(&self, ctx: &GuardContext<'_>) -> bool {
         match self {
             Self::Only(names) => names.contains(&ctx.head().method.as_str()),
@@ -73,12 +70,14 @@ pub struct Endpoint {
     pub methods: Methods,
     route: fn() -> Route,
     openapi: &'static str,
+    declared: &'static Location<'static>,
 }
 
 impl Endpoint {
     /// An endpoint at `path`. `route` makes the route without a method guard; `openapi` is the path
     /// item of the OpenAPI document, as JSON.
     #[must_use]
+    #[track_caller]
     pub const fn new(
         path: &'static str,
         methods: Methods,
@@ -90,6 +89,7 @@ impl Endpoint {
             methods,
             route,
             openapi,
+            declared: Location::caller(),
         }
     }
 
@@ -108,16 +108,14 @@ impl Endpoint {
         self.openapi
     }
 
-    /// Registers the endpoint, its 405 and the guard around both.
-    pub(crate) fn mount(&self, cfg: &mut web::ServiceConfig, request_timeout: &Timeout) {
-        let methods = self.methods;
-        cfg.service(
-            web::resource(self.path.as_ref())
-                .route((self.route)().guard(methods))
-                .default_service(web::to(move || async move {
-                    Problem::method_not_allowed(methods.names())
-                }))
-                .wrap(Guard::new(request_timeout.clone())),
-        );
+    /// Where it is declared.
+    #[must_use]
+    pub fn declared(&self) -> &'static Location<'static> {
+        self.declared
+    }
+
+    /// Its route, for its methods only.
+    pub(crate) fn route(&self) -> Route {
+        (self.route)().guard(self.methods)
     }
 }

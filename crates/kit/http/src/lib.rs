@@ -17,6 +17,7 @@ mod observe;
 pub mod openapi;
 mod problem;
 mod query;
+mod resource;
 mod routes;
 mod timeout;
 
@@ -29,6 +30,7 @@ pub use limits::Limits;
 pub use observe::{Observe, Observed, Outcome};
 pub use problem::Problem;
 pub use query::{Query, QueryError};
+pub use resource::{Conflict, Resource};
 pub use routes::{Known, Route, RouteId, Routes, UNMATCHED};
 pub use timeout::Timeout;
 
@@ -38,25 +40,24 @@ pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
     header::HeaderValue::from_static("no-store"),
 );
 
-/// Mounts `endpoints` on an [`App`](actix_web::App): each behind its time limit and a net for panics, and
+/// Mounts `resources` on an [`App`](actix_web::App): each behind its time limit and a net for panics, and
 /// with `/openapi.json` where that is among them.
 ///
 /// What no endpoint answers becomes a 404, a known path with another method a 405 with `Allow`. Extractors
 /// collect bodies as large as `limits` allow.
 pub fn configure(
     cfg: &mut web::ServiceConfig,
-    endpoints: &[Endpoint],
-    info: &web::Data<BuildInfo>,
+    resources: &[Resource],
+    document: &web::Data<openapi::Document>,
     limits: &Limits,
 ) {
     let largest = limits.max_body_bytes;
-    cfg.app_data(info.clone())
-        .app_data(web::Data::new(openapi::Document::new(endpoints, info)))
+    cfg.app_data(document.clone())
         .app_data(web::PayloadConfig::new(largest))
         .app_data(web::JsonConfig::default().limit(largest))
         .app_data(web::FormConfig::default().limit(largest));
-    for endpoint in endpoints {
-        endpoint.mount(cfg, &limits.body_timeout);
+    for resource in resources {
+        resource.mount(cfg, &limits.body_timeout);
     }
     cfg.default_service(web::to(problem::not_found));
 }

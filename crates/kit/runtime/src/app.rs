@@ -11,7 +11,8 @@ use actix_web::{
 use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    BuildInfo, Endpoint, Limits, Methods, Observed, Route, Routes, Timeout, configure, openapi,
+    BuildInfo, Endpoint, Limits, Methods, Observed, Resource, Route, Routes, Timeout, configure,
+    openapi::{self, Document},
 };
 use berth_kit_settings::Settings;
 use berth_kit_telemetry::{
@@ -41,7 +42,8 @@ pub(crate) struct AppState {
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
     access_lines: Arc<AccessLines>,
-    endpoints: Arc<[Endpoint]>,
+    resources: Arc<[Resource]>,
+    document: web::Data<Document>,
     routes: Arc<Routes>,
 }
 
@@ -50,8 +52,6 @@ pub(crate) struct AppState {
 #[derive(Clone)]
 pub(crate) struct PortApp {
     state: AppState,
-    endpoints: Arc<[Endpoint]>,
-    routes: Arc<Routes>,
     /// What only the management port has.
     private: Option<Private>,
 }
@@ -64,13 +64,9 @@ impl AppState {
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
-        let endpoints = endpoints(settings, service.endpoints);
-        let routes = Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
-            pattern: &endpoint.path,
-            methods: endpoint.methods.names(),
-            // A scrape is no use of the service.
-            counted: endpoint.path != settings.metrics.path,
-        })));
+        let resources = Resource::group(endpoints(settings, service.endpoints))?;
+        // A scrape is no use of the service.
+        let routes = routes(&resources, |path| path != settings.metrics.path);
         let info = info(build, settings);
         let metrics = Metrics::new(
             metrics::Build {
@@ -88,19 +84,20 @@ impl AppState {
         metrics.register_ready(move || probed.is_ready())?;
         metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
         let faults = if settings.debug.routes && settings.management.port.is_some() {
-            let endpoints = can_fail(&endpoints);
+            let endpoints = can_fail(&resources);
             Some(Faults::new(endpoints, Arc::clone(&routes), &metrics)?)
         } else {
             None
         };
         let request_timeout = Timeout::new(settings.server.request_timeout);
         Ok(Self {
-            info: web::Data::new(info),
             service_data: service.data.into(),
             health,
             metrics: web::Data::new(metrics),
             faults: faults.map(Arc::new),
-            endpoints: endpoints.into(),
+            document: web::Data::new(Document::new(&resources, &info)?),
+            info: web::Data::new(info),
+            resources: resources.into(),
             routes,
             limits: Limits {
                 max_body_bytes: settings.server.max_body_bytes,
@@ -114,33 +111,44 @@ impl AppState {
     pub(crate) fn public(&self) -> PortApp {
         PortApp {
             state: self.clone(),
-            endpoints: Arc::clone(&self.endpoints),
-            routes: Arc::clone(&self.routes),
             private: None,
         }
     }
 
     /// The management port, with these endpoints.
-    pub(crate) fn private(&self, endpoints: Vec<Endpoint>, private: Private) -> PortApp {
-        // However little the public one takes, an operator must be able to say what he wants.
-        let limits = Limits {
-            max_body_bytes: MAX_PRIVATE_BODY,
-            ..self.limits.clone()
-        };
-        PortApp {
+    pub(crate) fn private(
+        &self,
+        endpoints: Vec<Endpoint>,
+        private: Private,
+    ) -> anyhow::Result<PortApp> {
+        let resources = Resource::group(endpoints)?;
+        Ok(PortApp {
             state: Self {
-                limits,
+                // However little the public one takes, an operator must be able to say what he wants.
+                limits: Limits {
+                    max_body_bytes: MAX_PRIVATE_BODY,
+                    ..self.limits.clone()
+                },
+                document: web::Data::new(Document::new(&resources, &self.info)?),
+                routes: routes(&resources, |_| false),
+                resources: resources.into(),
                 ..self.clone()
             },
-            routes: Arc::new(Routes::new(endpoints.iter().map(|endpoint| Route {
-                pattern: &endpoint.path,
-                methods: endpoint.methods.names(),
-                counted: false,
-            }))),
-            endpoints: endpoints.into(),
             private: Some(private),
-        }
+        })
     }
+}
+
+/// The routes of these resources, by what of them is counted.
+fn routes(resources: &[Resource], is_counted: impl Fn(&str) -> bool) -> Arc<Routes> {
+    let methods: Vec<_> = resources.iter().map(Resource::methods).collect();
+    Arc::new(Routes::new(resources.iter().zip(&methods).map(
+        |(resource, methods)| Route {
+            pattern: resource.path(),
+            methods,
+            counted: is_counted(resource.path()),
+        },
+    )))
 }
 
 impl PortApp {
@@ -171,13 +179,14 @@ impl PortApp {
         // What machines and operators ask is no use of the service: logged, but not counted.
         let metrics = public.then(|| state.metrics.http_observer());
         let faults = state.faults.clone().filter(|_| public);
-        let access_log = AccessLog::new(Arc::clone(&state.access_lines), Arc::clone(&self.routes));
+        let access_log = AccessLog::new(Arc::clone(&state.access_lines), Arc::clone(&state.routes));
         App::new()
             .app_data(state.metrics.clone())
+            .app_data(state.info.clone())
             .app_data(web::Data::from(Arc::clone(&state.health)))
             // The endpoint, behind a time limit and a net for panics.
             .configure(|cfg| {
-                configure(cfg, &self.endpoints, &state.info, &state.limits);
+                configure(cfg, &state.resources, &state.document, &state.limits);
                 for hand_over in &*state.service_data {
                     hand_over(cfg);
                 }
@@ -199,7 +208,7 @@ impl PortApp {
             // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(
                 (metrics, access_log),
-                Arc::clone(&self.routes),
+                Arc::clone(&state.routes),
             ))
     }
 }
@@ -240,16 +249,16 @@ pub(crate) fn exposition(settings: &Settings) -> Option<Endpoint> {
 }
 
 /// The endpoints whose requests may get a fault.
-fn can_fail(endpoints: &[Endpoint]) -> Vec<String> {
+fn can_fail(resources: &[Resource]) -> Vec<String> {
     let probes = [
         health::LIVENESS.path,
         health::READINESS.path,
         health::DEPENDENCY.path,
     ];
-    endpoints
+    resources
         .iter()
-        .filter(|endpoint| !probes.contains(&endpoint.path))
-        .map(|endpoint| endpoint.path.to_string())
+        .map(|resource| resource.path().to_string())
+        .filter(|path| !probes.iter().any(|probe| probe == path))
         .collect()
 }
 
@@ -277,7 +286,7 @@ fn hostname() -> String {
 
 #[cfg(test)]
 mod tests {
-    use berth_kit_http::{duration, openapi::Document};
+    use berth_kit_http::duration;
     use serde_json::Value;
 
     use super::*;
@@ -293,20 +302,20 @@ mod tests {
             revision: "",
             rustc: "",
         };
-        let endpoints = endpoints(&settings, Vec::new());
-        let document = Document::new(&endpoints, &info(build, &settings));
+        let resources = Resource::group(endpoints(&settings, Vec::new())).unwrap();
+        let document = Document::new(&resources, &info(build, &settings)).unwrap();
         let document: Value = serde_json::from_slice(document.bytes()).unwrap();
         assert_eq!(document["info"]["title"], "a \"b\"");
         let bytes = &document["paths"]["/debug/bytes/{n}"]["get"]["parameters"][0]["schema"];
         assert_eq!(bytes["maximum"], debug::MAX_BYTES);
         let duration = &document["components"]["schemas"]["Duration"];
         assert_eq!(duration["maxLength"], duration::MAX_BYTES);
-        for endpoint in endpoints {
-            let item = document["paths"][&*endpoint.path].as_object().unwrap();
+        for resource in resources {
+            let item = document["paths"][&**resource.path()].as_object().unwrap();
             let documented: Vec<_> = item.keys().map(|m| m.to_ascii_uppercase()).collect();
-            for method in endpoint.methods.names() {
-                let known = *method == "HEAD" || documented.iter().any(|m| m == method);
-                assert!(known, "{} {method}", endpoint.path);
+            for method in resource.methods() {
+                let known = method == "HEAD" || documented.iter().any(|m| m == method);
+                assert!(known, "{} {method}", resource.path());
             }
         }
     }

@@ -254,7 +254,7 @@ fn manage(
         exposition(settings),
         Arc::clone(in_force),
         logging.clone(),
-    );
+    )?;
     let (settings, timeout) = (settings.clone(), state.limits.body_timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{PortApp, AppState},
+    app::{AppState, PortApp},
     reload::InForce,
 };
 
@@ -74,7 +74,7 @@ pub(crate) fn app(
     exposition: Option<Endpoint>,
     in_force: InForce,
     logging: Logging,
-) -> PortApp {
+) -> anyhow::Result<PortApp> {
     let faults = state.faults.clone().map(web::Data::from);
     let endpoints = [
         health::LIVENESS,
