@@ -36,6 +36,7 @@ mod refusals;
 mod reload;
 mod service;
 mod signals;
+mod tasks;
 
 use std::{mem::ManuallyDrop, process::ExitCode};
 

@@ -8,7 +8,8 @@
 //!          /ready is 503, /health stays 200, answers carry `Connection: close`
 //!          keep accepting for shutdown.drain_delay: others still send traffic here
 //!          no new connection; what has come is taken on; then actix's graceful stop: idle
-//!          connections closed, at most shutdown.timeout for what is in flight
+//!          connections closed, at most shutdown.timeout for what is in flight; tasks, which were told
+//!          at the signal, and then on_stop, last in, first out, within the same time
 //! end      all answered → exit 0;  anything cut off → logged with its number, exit 1
 //!          never later than drain_delay + timeout + 1.5 s, also where a handler blocks its worker
 //! a second signal, at any time → exit at once with 128 + its number
@@ -42,6 +43,7 @@ use crate::{
     reload::{Figures, InForce, Reloader},
     service::{Build, Service},
     signals::{Signals, StopSignal},
+    tasks::{Tasks, clean_up},
 };
 
 /// How long the last log lines may take to get out at the end.
@@ -96,6 +98,13 @@ pub(crate) async fn run(
             );
             ExitCode::from(1)
         }
+        Ok(Ending::Failed(names)) => {
+            log::error!(
+                "stopped: every request was answered, and {} failed or was cut off",
+                names.join(", ")
+            );
+            ExitCode::from(1)
+        }
         Ok(Ending::NotStarted(signal)) => {
             log::info!(
                 "stopped: {} came before the start was complete",
@@ -134,6 +143,8 @@ enum Ending {
         requests: usize,
         in_time: bool,
     },
+    /// Every request was answered, but these tasks and others of the service's own have failed.
+    Failed(Vec<String>),
     NotStarted(StopSignal),
 }
 
@@ -151,6 +162,10 @@ async fn serve(
     let settings = &start.loaded.settings;
     let mut service = make()?;
     let dependencies = mem::take(&mut service.dependencies);
+    let (tasks, cleanups) = (
+        mem::take(&mut service.tasks),
+        mem::take(&mut service.cleanups),
+    );
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     let health = Arc::new(Health::new(checks.watched()));
     let state = AppState::new(build, settings, service, health, logging)?;
@@ -184,23 +199,31 @@ async fn serve(
     }
     let handle = server.handle();
     let server = actix_rt::spawn(server);
+    let mut tasks = Tasks::start(tasks, &stop.signal());
     state.health.started();
     actix_rt::spawn(reloader.run());
 
-    let first = match select(server, Box::pin(signals.next())).await {
+    let asked = select(Box::pin(signals.next()), Box::pin(tasks.failed()));
+    let (why, server) = match select(server, asked).await {
         Either::Left((ended, _)) => {
             ended?.context("the server failed")?;
             return Err(anyhow!("the server has ended without a signal"));
         }
-        Either::Right((signal, server)) => (signal, server),
+        Either::Right((Either::Left((signal, _)), server)) => (Ok(signal), server),
+        Either::Right((Either::Right((failed, _)), server)) => (Err(failed), server),
     };
-    let (signal, server) = first;
     let shutdown = in_force.load().loaded.settings.shutdown.clone();
     state.health.shutting_down();
     stop.drain();
+    let reason = match &why {
+        Ok(signal) => signal.name().to_owned(),
+        Err((task, error)) => {
+            log::error!("task {task} failed, so the service stops: {error}");
+            format!("task {task}")
+        }
+    };
     log::info!(
-        "{}: draining; accepting for another {}, then finishing what is in flight within {}",
-        signal.name(),
+        "{reason}: draining; accepting for another {}, then finishing what is in flight within {}",
         humantime::format_duration(shutdown.drain_delay),
         humantime::format_duration(shutdown.timeout)
     );
@@ -212,18 +235,24 @@ async fn serve(
         process::exit(second.exit_code().into());
     });
 
-    let in_time = drain(&stop, &handle, &shutdown, settings.shutdown.timeout).await;
+    let (in_time, end) = drain(&stop, &handle, &shutdown, settings.shutdown.timeout).await;
     let requests = stop.lost();
     // Where requests are left, this is what cuts them off.
     server.abort();
     if requests > 0 {
         let _ = time::timeout(LAST_WORDS, all_have_ended(&stop)).await;
     }
+    let mut failed = tasks.stop(end).await;
+    failed.extend(clean_up(cleanups, end).await);
+    if let Err((task, _)) = why {
+        failed.push(task);
+    }
     if let Some(management) = management {
         management.stop().await;
     }
     Ok(match requests {
-        0 => Ending::Answered,
+        0 if failed.is_empty() => Ending::Answered,
+        0 => Ending::Failed(failed),
         _ => Ending::Lost { requests, in_time },
     })
 }
@@ -266,14 +295,14 @@ fn manage(
     .map(Some)
 }
 
-/// Stops the server as `shutdown` says; whether it had drained before its time was over. `built_in` is the
-/// timeout that actix was started with, and cannot be told to change.
+/// Stops the server as `shutdown` says; whether it had drained before its time was over, and when that is.
+/// `built_in` is the timeout that actix was started with, and cannot be told to change.
 async fn drain(
     stop: &Stop,
     handle: &ServerHandle,
     shutdown: &Shutdown,
     built_in: Duration,
-) -> bool {
+) -> (bool, Instant) {
     sleep(shutdown.drain_delay).await;
     // Without any time, there is still some for what is at its end.
     let timeout = shutdown.timeout.max(DRAIN_POLL * 5);
@@ -290,10 +319,8 @@ async fn drain(
         // It looks once a second, and we more often.
         select(Box::pin(handle.stop(true)), Box::pin(all_have_ended(stop))).await;
     };
-    matches!(
-        select(Box::pin(drained), Box::pin(sleep_until(end))).await,
-        Either::Left(_)
-    )
+    let ended = select(Box::pin(drained), Box::pin(sleep_until(end))).await;
+    (matches!(ended, Either::Left(_)), end)
 }
 
 /// Waits until no connection is open.

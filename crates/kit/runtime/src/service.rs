@@ -1,11 +1,14 @@
 //! What a service gives to the kit.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use actix_web::web;
 use berth_kit_health::Dependency;
 use berth_kit_http::Endpoint;
 use berth_kit_telemetry::prometheus::core::Collector;
+use berth_kit_transport::StopSignal;
+
+use crate::tasks::{Cleanup, Task};
 
 /// What the binary was built from; made by [`build_info!`](crate::build_info).
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,8 @@ pub struct Service {
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) metrics: Vec<Box<dyn Collector>>,
     pub(crate) data: Vec<Configure>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) cleanups: Vec<Cleanup>,
 }
 
 impl Service {
@@ -67,6 +72,50 @@ impl Service {
     /// Ready only while this is there, beside what the settings name.
     pub fn dependency(mut self, dependency: Dependency) -> Self {
         self.dependencies.push(dependency);
+        self
+    }
+
+    /// With a task beside the server, such as a worker that takes jobs from a queue.
+    ///
+    /// It begins when the server does, on a thread that serves no requests, and is told of the stop at the
+    /// first signal: then it has `shutdown.drain_delay` and `shutdown.timeout` to end, and is named in the log
+    /// where it does not. A task that fails or panics stops the service, which then ends with 1, so that
+    /// whoever runs it starts it again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use actix_web::rt::time::timeout;
+    /// use berth_kit::Service;
+    ///
+    /// let service = Service::new().task("mailer", |stop| async move {
+    ///     // One round each minute, until the service stops.
+    ///     while timeout(Duration::from_mins(1), stop.requested()).await.is_err() {
+    ///         // …
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn task<F, A>(mut self, name: impl Into<String>, task: F) -> Self
+    where
+        F: FnOnce(StopSignal) -> A + Send + 'static,
+        A: Future<Output = anyhow::Result<()>> + 'static,
+    {
+        self.tasks.push(Task::new(name.into(), task));
+        self
+    }
+
+    /// With something to do at the very end, such as closing a pool: once no request is in flight and the
+    /// tasks have ended, within the same `shutdown.timeout`; the last that was asked for comes first.
+    pub fn on_stop(
+        mut self,
+        name: impl Into<String>,
+        run: impl Future<Output = ()> + 'static,
+    ) -> Self {
+        self.cleanups.push(Cleanup {
+            name: name.into(),
+            run: Box::pin(run),
+        });
         self
     }
 

@@ -1,0 +1,54 @@
+//! A service with a task beside its endpoints, and something to close at the end.
+//!
+//! `WORKER` says how the task behaves, so that the tests can see what becomes of it: `polite` (as one should),
+//! `deaf` (does not stop), `blocks` (computes for 30 s), `fails` and `panics` (after a moment), `ends` (at once).
+//! `POOL=hangs` is a pool that does not close.
+
+use std::{env, future::pending, process::ExitCode, thread, time::Duration};
+
+use actix_web::rt::time::sleep;
+use berth_kit::{Build, Result, Service, StopSignal};
+
+fn main() -> ExitCode {
+    let build = Build {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: "unknown",
+        rustc: "unknown",
+    };
+    berth_kit::run(build, || {
+        Ok(Service::new()
+            .task("worker", work)
+            .on_stop("cache", async { log::info!("cache: closed") })
+            .on_stop("pool", close_pool()))
+    })
+}
+
+async fn work(stop: StopSignal) -> Result<()> {
+    let moment = Duration::from_millis(200);
+    match env::var("WORKER").unwrap_or_default().as_str() {
+        "deaf" => pending::<()>().await,
+        "blocks" => thread::sleep(Duration::from_secs(30)),
+        "fails" => {
+            sleep(moment).await;
+            Err(std::io::Error::other("the queue is gone"))?;
+        }
+        "panics" => {
+            sleep(moment).await;
+            panic!("the queue is odd");
+        }
+        "ends" => {}
+        _ => {
+            stop.requested().await;
+            log::info!("worker: finishing its job");
+            sleep(moment).await;
+        }
+    }
+    Ok(())
+}
+
+async fn close_pool() {
+    if env::var("POOL").is_ok_and(|pool| pool == "hangs") {
+        pending::<()>().await;
+    }
+    log::info!("pool: closed");
+}
