@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    berth_kit::run(berth_kit::build_info!(), berth_handlers::service)
+    berth_kit::run(berth_kit::build_info!(), berth_handlers::build)
 }

@@ -358,7 +358,7 @@ mod tests {
         let it = watched(3, 3);
         report(&it, true);
         let since = it.snapshot().since;
-        let mut terms = it.policy().clone();
+        let mut policy = it.policy().clone();
         policy.failure_threshold = 1;
         let next = it.with_policy(policy);
         let snapshot = next.snapshot();

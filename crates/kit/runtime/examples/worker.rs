@@ -2,7 +2,8 @@
 //!
 //! `WORKER` says how the task behaves, so that the tests can see what becomes of it: `polite` (as one should),
 //! `deaf` (does not stop), `blocks` (computes for 30 s), `fails` and `panics` (after a moment), `ends` (at once).
-//! `POOL=hangs` is a pool that does not close.
+//! `POOL=hangs` is a pool that does not close. `BUILD` says how the start goes: `slow` (2 s), `never` ends, `fails`,
+//! `fails late`, `panics`.
 
 use std::{env, future::pending, process::ExitCode, thread, time::Duration};
 
@@ -15,12 +16,28 @@ fn main() -> ExitCode {
         revision: "unknown",
         rustc: "unknown",
     };
-    berth_kit::run(build, || {
+    berth_kit::run(build, |_settings| async {
+        connect().await?;
         Ok(Service::new()
             .task("worker", work)
             .on_stop("cache", async { log::info!("cache: closed") })
             .on_stop("pool", close_pool()))
     })
+}
+
+async fn connect() -> Result<()> {
+    match env::var("BUILD").unwrap_or_default().as_str() {
+        "slow" => sleep(Duration::from_secs(2)).await,
+        "never" => pending::<()>().await,
+        "fails" => Err(std::io::Error::other("the database is gone"))?,
+        "fails late" => {
+            sleep(Duration::from_millis(300)).await;
+            Err(std::io::Error::other("the database is gone"))?;
+        }
+        "panics" => panic!("the database is odd"),
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn work(stop: StopSignal) -> Result<()> {

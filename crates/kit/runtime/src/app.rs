@@ -3,15 +3,20 @@
 use std::{rc::Rc, sync::Arc};
 
 use actix_web::{
-    App, Error,
+    App, Error, HttpResponse,
     body::MessageBody,
     dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    BuildInfo, Endpoint, Limits, Methods, Observed, Resource, Route, Routes, Timeout, configure,
+    BuildInfo, Endpoint, Limits, Methods, Observed, Problem, Resource, Route, Routes, Timeout,
+    configure,
     openapi::{self, Document},
 };
 use berth_kit_settings::Settings;
@@ -54,6 +59,8 @@ pub(crate) struct PortApp {
     state: AppState,
     /// What only the management port has.
     private: Option<Private>,
+    /// The service is being built.
+    is_starting: bool,
 }
 
 impl AppState {
@@ -107,11 +114,31 @@ impl AppState {
         })
     }
 
+    /// The public port while the service is being built: the probes, and for all others that it is.
+    pub(crate) fn starting(
+        build: Build,
+        settings: &Settings,
+        health: Arc<Health>,
+        logging: &Logging,
+    ) -> anyhow::Result<PortApp> {
+        let probes = [health::LIVENESS, health::READINESS];
+        let mut state = Self::new(build, settings, Service::new(), health, logging)?;
+        let resources = Resource::group(probes)?;
+        state.document = web::Data::new(Document::new(&resources, &state.info)?);
+        state.routes = routes(&resources, |_| false);
+        state.resources = resources.into();
+        Ok(PortApp {
+            is_starting: true,
+            ..state.public()
+        })
+    }
+
     /// The public port.
     pub(crate) fn public(&self) -> PortApp {
         PortApp {
             state: self.clone(),
             private: None,
+            is_starting: false,
         }
     }
 
@@ -135,6 +162,7 @@ impl AppState {
                 ..self.clone()
             },
             private: Some(private),
+            is_starting: false,
         })
     }
 }
@@ -193,6 +221,9 @@ impl PortApp {
                 if let Some(private) = &self.private {
                     private.configure(cfg);
                 }
+                if self.is_starting {
+                    cfg.default_service(web::to(still_starting));
+                }
             })
             // Too long a target, too large or too slow a body.
             .wrap(state.limits.clone())
@@ -211,6 +242,17 @@ impl PortApp {
                 Arc::clone(&state.routes),
             ))
     }
+}
+
+async fn still_starting() -> HttpResponse {
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the service is starting; try again in a moment",
+    );
+    let mut answer = problem.to_response();
+    let second = HeaderValue::from_static("1");
+    answer.headers_mut().insert(header::RETRY_AFTER, second);
+    answer
 }
 
 /// Every endpoint that these settings turn on. Metrics are on the management port, where there is one.

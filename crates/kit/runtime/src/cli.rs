@@ -2,12 +2,13 @@
 
 use std::{
     fmt::Write as _,
+    future::Future,
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
 
-use berth_kit_settings::{Error, Loaded, Sources};
+use berth_kit_settings::{Error, Loaded, Settings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
@@ -81,7 +82,11 @@ impl Cli {
 }
 
 /// Does what the command line asks for.
-pub(crate) async fn run(build: Build, make: impl FnOnce() -> anyhow::Result<Service>) -> ExitCode {
+pub(crate) async fn run<F, A>(build: Build, make: F) -> ExitCode
+where
+    F: FnOnce(Settings) -> A,
+    A: Future<Output = anyhow::Result<Service>>,
+{
     // First of all: a process that is the first of its container loses a signal without a handler.
     let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
         (Ok(signals), Ok(hangups)) => (signals, hangups),

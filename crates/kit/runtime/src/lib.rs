@@ -20,7 +20,7 @@
 //! fn main() -> std::process::ExitCode {
 //!     # macro_rules! build { () => { berth_kit::Build { version: "1", revision: "", rustc: "" } } }
 //!     # let build = build!();
-//!     berth_kit::run(build, || Ok(Service::new().endpoints([HELLO])))
+//!     berth_kit::run(build, |_settings| async { Ok(Service::new().endpoints([HELLO])) })
 //! }
 //! ```
 
@@ -35,10 +35,12 @@ mod ports;
 mod refusals;
 mod reload;
 mod service;
+mod shutdown;
 mod signals;
+mod starting;
 mod tasks;
 
-use std::{mem::ManuallyDrop, process::ExitCode};
+use std::{future::Future, mem::ManuallyDrop, process::ExitCode};
 
 use actix_rt::System;
 
@@ -54,8 +56,14 @@ pub use service::{Build, Service};
 
 /// Runs the service to its end, and says how that went.
 ///
-/// `make` is called once the settings hold, and before a port is bound.
-pub fn run(build: Build, make: impl FnOnce() -> Result<Service>) -> ExitCode {
+/// `make` builds the service, by the settings, once they hold and the port is bound. It may take as long as it
+/// takes to connect and to migrate, as long as it does not block its thread: meanwhile `/health` is 200, `/ready`
+/// is 503, and a signal ends the process.
+pub fn run<F, A>(build: Build, make: F) -> ExitCode
+where
+    F: FnOnce(Settings) -> A,
+    A: Future<Output = Result<Service>>,
+{
     // Never dropped: that would wait for what blocks a thread beside it, such as a resolver without an
     // answer or a file system that hangs, and no signal would end the process.
     let system = ManuallyDrop::new(System::new());

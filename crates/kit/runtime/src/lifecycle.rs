@@ -3,6 +3,7 @@
 //! ```text
 //! start    signal handlers first of all; settings valid? ── no ─→ every fault on stderr, exit 2
 //!          bind ─ fails ─→ one line that says what to change, exit 1
+//!          build the service: /health is 200, /ready is 503; a signal ends it at once, exit 0
 //! serve    /ready is 200; SIGHUP, or a change of the settings file, reads the settings again
 //! SIGTERM or SIGINT, the first
 //!          /ready is 503, /health stays 200, answers carry `Connection: close`
@@ -16,24 +17,23 @@
 //! ```
 
 use std::{
+    future::Future,
     mem,
-    process::{self, ExitCode},
-    sync::Arc,
-    time::Duration,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
 };
 
-use actix_rt::{
-    signal::unix::Signal,
-    task::spawn_blocking,
-    time::{self, Instant, sleep, sleep_until},
-};
-use actix_server::ServerHandle;
-use anyhow::{Context as _, anyhow};
+use actix_rt::{signal::unix::Signal, task::spawn_blocking};
+use actix_web::web;
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Health};
-use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, Settings, Shutdown, Sources};
-use berth_kit_telemetry::log::{self as logging, Logging};
-use berth_kit_transport::{Serving, Stop};
+use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, Settings, Sources};
+use berth_kit_telemetry::{
+    log::{self as logging, Logging},
+    metrics::Metrics,
+};
+use berth_kit_transport::Serving;
 use futures_util::future::{Either, poll_immediate, select};
 
 use crate::{
@@ -42,28 +42,25 @@ use crate::{
     ports::Port,
     reload::{Figures, InForce, Reloader},
     service::{Build, Service},
+    shutdown::{Ending, LOG_FLUSH, Running},
     signals::{Signals, StopSignal},
-    tasks::{Tasks, clean_up},
+    starting,
+    tasks::Tasks,
 };
 
-/// How long the last log lines may take to get out at the end.
-const LOG_FLUSH: Duration = Duration::from_millis(500);
-
-/// How long workers have for the last log lines of requests that are cut off.
-const LAST_WORDS: Duration = Duration::from_millis(250);
-
-/// How often it is looked whether all connections have ended.
-const DRAIN_POLL: Duration = Duration::from_millis(10);
-
 /// Serves until a signal asks to stop, and says how that went.
-pub(crate) async fn run(
+pub(crate) async fn run<F, A>(
     build: Build,
-    make: impl FnOnce() -> anyhow::Result<Service>,
+    make: F,
     sources: Sources,
     loaded: Loaded,
     signals: Signals,
     hangups: Signal,
-) -> ExitCode {
+) -> ExitCode
+where
+    F: FnOnce(Settings) -> A,
+    A: Future<Output = anyhow::Result<Service>>,
+{
     let logging = match Logging::start(&log_options(&loaded.settings.log)) {
         Ok(logging) => logging,
         Err(error) => {
@@ -135,43 +132,55 @@ pub(crate) fn log_options(settings: &Log) -> logging::Options {
     }
 }
 
-/// How the process ends.
-enum Ending {
-    Answered,
-    /// So many requests were cut off, whether or not the time for them was over.
-    Lost {
-        requests: usize,
-        in_time: bool,
-    },
-    /// Every request was answered, but these tasks and others of the service's own have failed.
-    Failed(Vec<String>),
-    NotStarted(StopSignal),
-}
-
 /// Runs the server to its end.
-async fn serve(
+async fn serve<F, A>(
     build: Build,
-    make: impl FnOnce() -> anyhow::Result<Service>,
+    make: F,
     sources: Sources,
     in_force: &InForce,
     logging: &Logging,
     mut signals: Signals,
     hangups: Signal,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Ending>
+where
+    F: FnOnce(Settings) -> A,
+    A: Future<Output = anyhow::Result<Service>>,
+{
     let start = in_force.load_full();
     let settings = &start.loaded.settings;
-    let mut service = make()?;
+    let metrics: Arc<OnceLock<web::Data<Metrics>>> = Arc::default();
+    let counted = Arc::clone(&metrics);
+    logging::log_panics(move || {
+        if let Some(metrics) = counted.get() {
+            metrics.panicked();
+        }
+    });
+
+    // A host name may take long to find.
+    let bound = settings.clone();
+    let port = match interruptible(&mut signals, move || Port::public(&bound)).await? {
+        Ok(port) => port?,
+        Err(signal) => return Ok(Ending::NotStarted(signal)),
+    };
+    port.announce(settings);
+    let health = Arc::new(Health::new(Vec::new()));
+    let app = || AppState::starting(build, settings, Arc::clone(&health), logging);
+    let building = make(settings.clone());
+    let service = starting::build(building, &mut signals, &port, settings, app).await?;
+    let mut service = match service {
+        Ok(service) => service,
+        Err(signal) => return Ok(Ending::NotStarted(signal)),
+    };
     let dependencies = mem::take(&mut service.dependencies);
     let (tasks, cleanups) = (
         mem::take(&mut service.tasks),
         mem::take(&mut service.cleanups),
     );
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
-    let health = Arc::new(Health::new(checks.watched()));
+    health.depend_on(checks.watched());
     let state = AppState::new(build, settings, service, health, logging)?;
     logging.register(&state.metrics)?;
-    let metrics = state.metrics.clone();
-    logging::log_panics(move || metrics.panicked());
+    let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {
         sources,
         in_force: Arc::clone(in_force),
@@ -182,13 +191,6 @@ async fn serve(
         hangups,
     };
 
-    // A host name may take long to find.
-    let bound = settings.clone();
-    let port = match interruptible(&mut signals, move || Port::public(&bound)).await? {
-        Ok(port) => port?,
-        Err(signal) => return Ok(Ending::NotStarted(signal)),
-    };
-    port.announce(settings);
     let timeout = state.limits.body_timeout.clone();
     let Serving { mut server, stop } = port.serve(settings, state.public(), timeout)?;
     let management = manage(settings, &state, in_force, logging)?;
@@ -199,62 +201,21 @@ async fn serve(
     }
     let handle = server.handle();
     let server = actix_rt::spawn(server);
-    let mut tasks = Tasks::start(tasks, &stop.signal());
+    let tasks = Tasks::start(tasks, &stop.signal());
     state.health.started();
     actix_rt::spawn(reloader.run());
 
-    let asked = select(Box::pin(signals.next()), Box::pin(tasks.failed()));
-    let (why, server) = match select(server, asked).await {
-        Either::Left((ended, _)) => {
-            ended?.context("the server failed")?;
-            return Err(anyhow!("the server has ended without a signal"));
-        }
-        Either::Right((Either::Left((signal, _)), server)) => (Ok(signal), server),
-        Either::Right((Either::Right((failed, _)), server)) => (Err(failed), server),
+    let running = Running {
+        server,
+        handle,
+        stop,
+        management,
+        tasks,
+        cleanups,
+        health: Arc::clone(&state.health),
+        built_in: settings.shutdown.timeout,
     };
-    let shutdown = in_force.load().loaded.settings.shutdown.clone();
-    state.health.shutting_down();
-    stop.drain();
-    let reason = match &why {
-        Ok(signal) => signal.name().to_owned(),
-        Err((task, error)) => {
-            log::error!("task {task} failed, so the service stops: {error}");
-            format!("task {task}")
-        }
-    };
-    log::info!(
-        "{reason}: draining; accepting for another {}, then finishing what is in flight within {}",
-        humantime::format_duration(shutdown.drain_delay),
-        humantime::format_duration(shutdown.timeout)
-    );
-    let log = logging.clone();
-    actix_rt::spawn(async move {
-        let second = signals.next().await;
-        log::warn!("{}: the second signal; stopping at once", second.name());
-        log.flush(LOG_FLUSH / 5);
-        process::exit(second.exit_code().into());
-    });
-
-    let (in_time, end) = drain(&stop, &handle, &shutdown, settings.shutdown.timeout).await;
-    let requests = stop.lost();
-    // Where requests are left, this is what cuts them off.
-    server.abort();
-    if requests > 0 {
-        let _ = time::timeout(LAST_WORDS, all_have_ended(&stop)).await;
-    }
-    let mut failed = tasks.stop(end).await;
-    failed.extend(clean_up(cleanups, end).await);
-    if let Err((task, _)) = why {
-        failed.push(task);
-    }
-    if let Some(management) = management {
-        management.stop().await;
-    }
-    Ok(match requests {
-        0 if failed.is_empty() => Ending::Answered,
-        0 => Ending::Failed(failed),
-        _ => Ending::Lost { requests, in_time },
-    })
+    running.until_the_end(signals, in_force, logging).await
 }
 
 /// Runs what may block a thread for long; a signal ends the wait for it.
@@ -293,39 +254,4 @@ fn manage(
         port.serve(&settings, app, timeout)
     })
     .map(Some)
-}
-
-/// Stops the server as `shutdown` says; whether it had drained before its time was over, and when that is.
-/// `built_in` is the timeout that actix was started with, and cannot be told to change.
-async fn drain(
-    stop: &Stop,
-    handle: &ServerHandle,
-    shutdown: &Shutdown,
-    built_in: Duration,
-) -> (bool, Instant) {
-    sleep(shutdown.drain_delay).await;
-    // Without any time, there is still some for what is at its end.
-    let timeout = shutdown.timeout.max(DRAIN_POLL * 5);
-    let end = Instant::now() + timeout;
-    stop.close(timeout).await;
-    log::info!("stopping; {} requests in flight", stop.in_flight());
-    let drained = async {
-        // A timeout that has become longer since the start: actix begins its own so much later.
-        let longer = sleep_until(end - built_in.min(timeout));
-        let all = all_have_ended(stop);
-        if let Either::Left(_) = select(Box::pin(all), Box::pin(longer)).await {
-            return;
-        }
-        // It looks once a second, and we more often.
-        select(Box::pin(handle.stop(true)), Box::pin(all_have_ended(stop))).await;
-    };
-    let ended = select(Box::pin(drained), Box::pin(sleep_until(end))).await;
-    (matches!(ended, Either::Left(_)), end)
-}
-
-/// Waits until no connection is open.
-async fn all_have_ended(stop: &Stop) {
-    while stop.open() > 0 {
-        sleep(DRAIN_POLL).await;
-    }
 }

@@ -57,6 +57,17 @@ impl Port {
         )
     }
 
+    /// The same port once more.
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+        let listeners = self.listeners.iter().map(TcpListener::try_clone);
+        Ok(Self {
+            listeners: listeners.collect::<std::io::Result<_>>()?,
+            addresses: self.addresses.clone(),
+            workers: 1,
+            max_connections: self.max_connections,
+        })
+    }
+
     /// Serves what `app` shows, once the server is polled.
     pub(crate) fn serve(
         self,

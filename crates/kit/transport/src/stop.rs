@@ -104,6 +104,14 @@ impl Stop {
         self.close_idle();
     }
 
+    /// Ends the connections of a server whose listeners live on: idle ones at once, each other with its next
+    /// answer. For a server that has been paused, and makes way for another on the same listeners.
+    pub fn retire(&self) {
+        self.drain();
+        self.lock_listeners().clear();
+        self.close_idle();
+    }
+
     fn close_idle(&self) {
         self.phase.fetch_max(CLOSING, Ordering::Relaxed);
         self.closing.notify_waiters();

@@ -1,4 +1,4 @@
-//! Tasks and `on_stop` in a real process: the example `worker`, with real signals.
+//! The start, tasks and `on_stop` in a real process: the example `worker`, with real sockets and signals.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,8 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -24,6 +25,7 @@ struct Worker {
     child: Child,
     lines: Receiver<String>,
     log: Vec<String>,
+    address: SocketAddr,
 }
 
 /// The example, which cargo builds for all tests of the package, but not for one that is named.
@@ -44,6 +46,14 @@ fn program() -> PathBuf {
 
 impl Worker {
     fn start(behaviour: &str, pool: &str) -> Self {
+        Self::spawn(&[("WORKER", behaviour), ("POOL", pool)])
+    }
+
+    fn building(how: &str) -> Self {
+        Self::spawn(&[("BUILD", how)])
+    }
+
+    fn spawn(environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(program())
             .env_clear()
             .envs([
@@ -51,9 +61,8 @@ impl Worker {
                 ("BERTH__SERVER__HOST", "127.0.0.1"),
                 ("BERTH__SERVER__WORKERS", "1"),
                 ("BERTH__SHUTDOWN__TIMEOUT", "1s"),
-                ("WORKER", behaviour),
-                ("POOL", pool),
             ])
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -69,9 +78,24 @@ impl Worker {
             child,
             lines,
             log: Vec::new(),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         worker.wait_for("listening on http://");
+        let line = worker.log.last().unwrap();
+        let address = line.split("http://").nth(1).unwrap();
+        worker.address = address.split(' ').next().unwrap().parse().unwrap();
         worker
+    }
+
+    /// The whole answer to a GET on a connection of its own.
+    fn get(&self, target: &str) -> String {
+        let mut client = TcpStream::connect(self.address).unwrap();
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     fn wait_for(&mut self, text: &str) {
@@ -180,5 +204,68 @@ fn a_task_that_fails_stops_the_service() {
         assert!(took < BOUND, "{behaviour}: {took:?}");
         worker.line(&format!("task worker failed, so the service stops: {why}"));
         worker.line("pool: closed");
+    }
+}
+
+#[test]
+fn a_service_that_is_being_built_says_so_and_ends_at_once() {
+    for wait in [0, 20, 60, 400] {
+        let mut worker = Worker::building("never");
+        if wait == 400 {
+            assert!(worker.get("/health").starts_with("HTTP/1.1 200 "));
+            let ready = worker.get("/ready");
+            assert!(
+                ready.starts_with("HTTP/1.1 503 ") && ready.contains("starting up"),
+                "{ready}"
+            );
+            let other = worker.get("/api/v1/orders");
+            assert!(
+                other.starts_with("HTTP/1.1 503 ") && other.contains("retry-after: 1"),
+                "{other}"
+            );
+            assert!(other.contains("application/problem+json"), "{other}");
+        }
+        thread::sleep(Duration::from_millis(wait));
+        let (code, took) = worker.stop();
+        assert_eq!(code, Some(0), "{:#?}", worker.log);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        worker.line("SIGTERM came before the start was complete");
+    }
+}
+
+#[test]
+fn no_request_is_lost_when_the_service_takes_over() {
+    let mut worker = Worker::building("slow");
+    let start = Instant::now();
+    let mut asked = 0;
+    while !worker.get("/ready").starts_with("HTTP/1.1 200 ") {
+        let health = worker.get("/health");
+        assert!(
+            health.starts_with("HTTP/1.1 200 "),
+            "{health:?} after {asked}"
+        );
+        asked += 1;
+        assert!(start.elapsed() < TIMEOUT);
+    }
+    assert!(
+        start.elapsed() > Duration::from_secs(1) && asked > 10,
+        "{asked} in {:?}",
+        start.elapsed()
+    );
+    assert!(worker.get("/metrics").contains("\nberth_ready 1\n"));
+    assert_eq!(worker.stop().0, Some(0), "{:#?}", worker.log);
+}
+
+#[test]
+fn a_service_that_cannot_be_built_says_why() {
+    for (how, why) in [
+        ("fails", "the database is gone"),
+        ("fails late", "the database is gone"),
+        ("panics", "cannot be built: it panicked"),
+    ] {
+        let mut worker = Worker::building(how);
+        let (code, _) = worker.wait();
+        assert_eq!(code, Some(1), "{how}: {:#?}", worker.log);
+        worker.line(why);
     }
 }
