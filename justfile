@@ -59,9 +59,10 @@ build-bench: build-static
     docker/static.sh cargo build --release --locked -p berth-bench
     cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/berth-bench" target/berth-bench
 
-# Compare with raw actix-web and with the ready-made middleware; `--readme` takes the figures over.
+# Compare with raw actix-web, ready-made middleware, nginx and axum; `--readme` takes the figures over.
 bench *args: build-bench
     .ci/need wrk wrk
+    .ci/need nginx nginx-light
     crates/bench/bench.py target/berth target/berth-bench {{ args }}
 
 # Count the instructions of a request and compare with the last count.

@@ -22,7 +22,7 @@ done = function(summary, latency, requests)
 end
 """
 
-# All that can be on: a file that is watched, a check, the private port, the routes for debugging with
+# All that can be on: a file that is watched, a check, the management port, the routes for debugging with
 # the faults that come with them.
 EVERYTHING = """
 log.format = "json"
@@ -33,7 +33,7 @@ name = "itself"
 url = "tcp://127.0.0.1:PORT"
 """
 
-# The same answer, an id a request, and the fields of Berth's own line; one worker, and a line that is
+# The same answer, an id per request, and the fields of Berth's own line; one worker, and a line that is
 # written at once. nginx knows milliseconds.
 NGINX = r"""
 user root;

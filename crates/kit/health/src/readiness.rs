@@ -62,7 +62,7 @@ pub struct Dependency {
 
 impl Dependency {
     /// A required dependency that is checked every 10 seconds, for at most 2; three failures in a
-    /// row make it failed, one success makes it good again. Change its `terms` for others.
+    /// row make it failed, one success makes it good again. Change its `policy` for others.
     ///
     /// `name` is what `/ready`, the metrics and the log call it.
     #[must_use]
@@ -84,7 +84,7 @@ impl Dependency {
 impl fmt::Debug for Dependency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dependency")
-            .field("terms", &self.policy)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn other_terms_change_nothing_that_is_known() {
+    fn another_policy_changes_nothing_that_is_known() {
         let it = watched(3, 3);
         report(&it, true);
         let since = it.snapshot().since;
