@@ -11,7 +11,7 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The id of a request: the client's `X-Request-Id` when it is sane, else one of our own. There is
 /// none before it is set.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestId(Vec<u8>);
 
 impl RequestId {

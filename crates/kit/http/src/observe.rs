@@ -45,6 +45,12 @@ pub trait Observe: 'static {
     /// The head of the answer is ready to be sent, and may be added to.
     fn respond(&self, _record: &mut Self::Record, _head: &mut ResponseHead) {}
 
+    /// Something of the exchange is about to be polled.
+    fn enter(&self, _record: &mut Self::Record) {}
+
+    /// And has been.
+    fn leave(&self, _record: &mut Self::Record) {}
+
     /// The exchange is over.
     fn end(&self, record: &mut Self::Record, outcome: &Outcome);
 }
@@ -61,6 +67,16 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
     fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
         self.0.respond(&mut record.0, head);
         self.1.respond(&mut record.1, head);
+    }
+
+    fn enter(&self, record: &mut Self::Record) {
+        self.0.enter(&mut record.0);
+        self.1.enter(&mut record.1);
+    }
+
+    fn leave(&self, record: &mut Self::Record) {
+        self.1.leave(&mut record.1);
+        self.0.leave(&mut record.0);
     }
 
     fn end(&self, record: &mut Self::Record, outcome: &Outcome) {
@@ -82,6 +98,18 @@ impl<A: Observe> Observe for Option<A> {
     fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
         if let Some(observer) = self {
             observer.respond(record, head);
+        }
+    }
+
+    fn enter(&self, record: &mut Self::Record) {
+        if let Some(observer) = self {
+            observer.enter(record);
+        }
+    }
+
+    fn leave(&self, record: &mut Self::Record) {
+        if let Some(observer) = self {
+            observer.leave(record);
         }
     }
 
@@ -189,9 +217,12 @@ where
     forward_ready!(service);
 
     fn call(&self, req: ServiceRequest) -> Self::Future {
-        let exchange = Exchange::begin(&self.watch, &req);
+        let mut exchange = Exchange::begin(&self.watch, &req);
+        let entered = exchange.enter();
+        let call = self.service.call(req);
+        drop(entered);
         ObservedCall {
-            call: self.service.call(req),
+            call,
             exchange: Some(exchange),
         }
     }
@@ -216,7 +247,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = ready_or_pending!(this.call.poll(cx));
+        let entered = this.exchange.as_mut().map(Exchange::enter);
+        let polled = this.call.poll(cx);
+        drop(entered);
+        let outcome = ready_or_pending!(polled);
         let mut exchange = this
             .exchange
             .take()
@@ -276,7 +310,10 @@ impl<B: MessageBody, O: Observe> MessageBody for ObservedBody<B, O> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.project();
-        let next = ready_or_pending!(this.body.poll_next(cx));
+        let entered = this.exchange.enter();
+        let polled = this.body.poll_next(cx);
+        drop(entered);
+        let next = ready_or_pending!(polled);
         match &next {
             Some(Ok(chunk)) => {
                 let size = *this.size;
@@ -342,6 +379,13 @@ impl<O: Observe> Exchange<O> {
             .expect("an exchange has its state until it is dropped")
     }
 
+    /// Until what this gives is dropped, by a panic, too.
+    fn enter(&mut self) -> Entered<'_, O> {
+        let watch = Rc::clone(&self.watch);
+        watch.observer.enter(&mut self.state().record);
+        Entered(self)
+    }
+
     fn outcome(&mut self) -> &mut Outcome {
         &mut self.state().outcome
     }
@@ -351,6 +395,16 @@ impl<O: Observe> Exchange<O> {
         let state = self.state();
         watch.observer.respond(&mut state.record, head);
         state.outcome.status = Some(head.status);
+    }
+}
+
+/// Something of the exchange is being polled.
+struct Entered<'a, O: Observe>(&'a mut Exchange<O>);
+
+impl<O: Observe> Drop for Entered<'_, O> {
+    fn drop(&mut self) {
+        let watch = Rc::clone(&self.0.watch);
+        watch.observer.leave(&mut self.0.state().record);
     }
 }
 

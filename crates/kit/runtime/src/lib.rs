@@ -50,7 +50,7 @@ pub use berth_kit_http::{
     BuildInfo, Endpoint, Methods, NO_STORE, Problem, Query, QueryError, duration,
 };
 pub use berth_kit_settings::Settings;
-pub use berth_kit_telemetry::prometheus;
+pub use berth_kit_telemetry::{log::in_request, prometheus};
 pub use berth_kit_transport::StopSignal;
 pub use service::{Build, Service};
 

@@ -226,3 +226,48 @@ fn a_log_that_nobody_reads_stops_nobody() {
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < std::time::Duration::from_secs(3));
 }
+
+#[test]
+fn a_line_that_is_logged_for_a_request_carries_its_ids_and_no_others() {
+    for format in ["json", "text"] {
+        let mut server = Berth::debug(&[("BERTH__LOG__FORMAT", format)]);
+        // One that waits on the same worker meanwhile, and one without a panic.
+        let mut waiting = server.client();
+        waiting.send("GET /debug/delay/300ms HTTP/1.1\r\nHost: t\r\nX-Request-Id: waiting\r\n\r\n");
+        for id in ["one", "two"] {
+            let headers = format!(
+                "X-Request-Id: {id}\r\n\
+                 Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+            );
+            server
+                .client()
+                .request("GET", "/debug/panic", &headers)
+                .assert_problem(500);
+        }
+        assert_eq!(waiting.read().status, 200);
+        server.signal("TERM");
+        server.wait();
+        let log = server.log();
+        let panics: Vec<_> = log
+            .iter()
+            .filter(|line| line.contains("panicked at"))
+            .collect();
+        assert_eq!(panics.len(), 2, "{log:#?}");
+        for (line, id) in panics.iter().zip(["one", "two"]) {
+            if format == "json" {
+                let line: Value = serde_json::from_str(line).unwrap();
+                assert_eq!(line["request_id"], id);
+                assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+                assert_eq!(line["route"], "/debug/panic");
+            } else {
+                let end = format!(
+                    " | request_id={id} trace_id=4bf92f3577b34da6a3ce929d0e0e4736 route=/debug/panic"
+                );
+                assert!(line.ends_with(&end), "{line}");
+            }
+        }
+        // What belongs to no request says so by saying nothing.
+        let last = log.last().unwrap();
+        assert!(last.contains("every request was answered") && !last.contains("request_id"));
+    }
+}

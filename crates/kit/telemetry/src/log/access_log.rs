@@ -25,6 +25,7 @@ use humantime::format_rfc3339_micros;
 use super::{
     AccessLines, Escaped, Format,
     access_lines::{push_json, push_number},
+    scope::Scope,
 };
 
 /// What a worker keeps of each of its buffers for the next request, in bytes.
@@ -52,29 +53,33 @@ impl AccessLog {
 /// What the line needs from the request, which is gone by the time it is written.
 #[derive(Default)]
 pub struct Record {
-    request_id: RequestId,
+    /// The ids, which are elsewhere while the request is polled.
+    scope: Scope,
     /// Whether there is to be a line, and so whether the rest is that of this request.
     wanted: bool,
     method: Method,
     path: String,
     client_ip: Option<IpAddr>,
-    trace_id: Option<TraceId>,
     user_agent: Option<String>,
 }
 
 impl Observe for AccessLog {
     type Record = Record;
 
-    fn begin(&self, record: &mut Record, req: &ServiceRequest, _: RouteId) {
+    fn begin(&self, record: &mut Record, req: &ServiceRequest, route: RouteId) {
         let headers = req.headers();
-        record.request_id.set(headers);
+        record.scope.request_id.set(headers);
+        record.scope.trace_id = TraceId::of(headers);
+        match &mut record.scope.route {
+            Some((_, of)) => *of = route,
+            none => *none = Some((Arc::clone(&self.routes), route)),
+        }
         record.wanted = self.lines.wanted();
         if record.wanted {
             record.method.clone_from(req.method());
             record.path.clear();
             record.path.push_str(req.uri().path());
             record.client_ip = req.peer_addr().map(|addr| addr.ip());
-            record.trace_id = TraceId::of(headers);
             match headers.get(header::USER_AGENT) {
                 Some(value) => {
                     let text = record.user_agent.get_or_insert_default();
@@ -88,7 +93,15 @@ impl Observe for AccessLog {
 
     fn respond(&self, record: &mut Record, head: &mut ResponseHead) {
         head.headers_mut()
-            .insert(X_REQUEST_ID, record.request_id.header_value());
+            .insert(X_REQUEST_ID, record.scope.request_id.header_value());
+    }
+
+    fn enter(&self, record: &mut Record) {
+        record.scope.swap();
+    }
+
+    fn leave(&self, record: &mut Record) {
+        record.scope.swap();
     }
 
     fn end(&self, record: &mut Record, outcome: &Outcome) {
@@ -123,7 +136,10 @@ fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, route: &str, ou
 pub fn refused(lines: &AccessLines, id: RequestId, peer: SocketAddr, outcome: &Outcome) {
     if lines.wanted() {
         let record = Record {
-            request_id: id,
+            scope: Scope {
+                request_id: id,
+                ..Scope::default()
+            },
             wanted: true,
             method: Method::from_bytes(b"-").unwrap_or_default(),
             path: "-".to_owned(),
@@ -195,9 +211,9 @@ fn json(line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
         None => line.extend_from_slice(b"null"),
     }
     line.extend_from_slice(b",\"request_id\":\"");
-    line.extend_from_slice(record.request_id.as_bytes());
+    line.extend_from_slice(record.scope.request_id.as_bytes());
     line.extend_from_slice(b"\",\"trace_id\":");
-    match &record.trace_id {
+    match &record.scope.trace_id {
         Some(id) => {
             line.push(b'"');
             line.extend_from_slice(id.as_bytes());

@@ -14,14 +14,30 @@ use log::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use super::scope;
+
 /// `2026-01-02T03:04:05.678901Z INFO  berth::lifecycle: listening`.
 pub(super) fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let time = format_rfc3339_micros(SystemTime::now());
     write!(out, "{time} {:<5} {}: ", record.level(), record.target())?;
-    writeln!(out, "{}", EscapedArgs(record.args()))
+    write!(out, "{}", EscapedArgs(record.args()))?;
+    scope::current(|request| {
+        let Some(request) = request else {
+            return Ok(());
+        };
+        write!(out, " | request_id={}", request.request_id)?;
+        if let Some(id) = request.trace_id {
+            write!(out, " trace_id={id}")?;
+        }
+        match request.route {
+            Some(route) => write!(out, " route={route}"),
+            None => Ok(()),
+        }
+    })?;
+    writeln!(out)
 }
 
-/// One JSON object a line: `ts`, `level`, `target`, `msg`, then the record's own fields.
+/// One JSON object a line: `ts`, `level`, `target`, `msg`, those of the request, then the record's own fields.
 pub(super) fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::new(&mut *out);
     let mut line = serializer.serialize_map(None)?;
@@ -30,6 +46,19 @@ pub(super) fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     line.serialize_entry("level", record.level().as_str())?;
     line.serialize_entry("target", record.target())?;
     line.serialize_entry("msg", &Text(record.args()))?;
+    scope::current(|request| {
+        let Some(request) = request else {
+            return Ok(());
+        };
+        line.serialize_entry("request_id", request.request_id)?;
+        if let Some(id) = request.trace_id {
+            line.serialize_entry("trace_id", id)?;
+        }
+        match request.route {
+            Some(route) => line.serialize_entry("route", route),
+            None => Ok(()),
+        }
+    })?;
     record
         .key_values()
         .visit(&mut Fields(&mut line))

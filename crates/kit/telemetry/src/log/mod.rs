@@ -3,6 +3,7 @@
 mod access_lines;
 mod access_log;
 mod format;
+mod scope;
 mod sink;
 
 use std::{
@@ -17,6 +18,7 @@ use prometheus::IntCounter;
 pub use access_lines::AccessLines;
 pub use access_log::{AccessLog, refused};
 pub use format::Escaped;
+pub use scope::{InRequest, in_request};
 use sink::Sink;
 
 use crate::metrics::{self, Metrics};
