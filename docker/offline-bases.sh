@@ -51,7 +51,7 @@ make_builder() {
     # shellcheck disable=SC2016 # the format is apt's, not the shell's
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' |
         grep -m 1 '/debian/\?$' || true)
-    debootstrap --variant=minbase --include=gcc,libc6-dev,ca-certificates \
+    debootstrap --variant=minbase --include=gcc,libc6-dev,make,ca-certificates \
         bookworm "$root" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
         { tail -n 20 "$work/debootstrap.log" >&2; die "debootstrap failed"; }
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}

@@ -20,10 +20,8 @@ ${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
 ${separator}--remap-path-prefix=$(pwd)=/src"
 export CARGO_ENCODED_RUSTFLAGS
 
-# No huge pages, wherever the system gives them to all: the allocator's first ones would take 14 MB.
-CFLAGS="${CFLAGS:+$CFLAGS }-DMI_DEFAULT_ALLOW_THP=0"
-export CFLAGS
-# It tells when it was compiled, which would be another time in each build.
-export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
+# The allocator gives memory back after a second; no huge pages, wherever the system gives them to all.
+JEMALLOC_SYS_WITH_MALLOC_CONF=background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:2,tcache_max:4096,thp:never
+export JEMALLOC_SYS_WITH_MALLOC_CONF
 
 exec "$@" --target "$target"

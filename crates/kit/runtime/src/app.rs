@@ -1,6 +1,6 @@
 //! The whole request path.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     App, Error, HttpResponse,
@@ -25,7 +25,6 @@ use berth_kit_telemetry::{
     metrics::{self, Metrics},
 };
 use futures_util::future::Either;
-use tokio::sync::Notify;
 
 use crate::{
     management::Private,
@@ -181,11 +180,10 @@ fn routes(resources: &[Resource], is_counted: impl Fn(&str) -> bool) -> Arc<Rout
 
 impl PortApp {
     /// What becomes of what is no request.
-    pub(crate) fn refusals(&self, freed: Rc<Notify>) -> Refusals {
+    pub(crate) fn refusals(&self) -> Refusals {
         Refusals {
             metrics: self.private.is_none().then(|| self.state.metrics.clone()),
             access_lines: Arc::clone(&self.state.access_lines),
-            freed,
         }
     }
 

@@ -24,13 +24,13 @@
 //! }
 //! ```
 
+mod allocator;
 mod app;
 mod cli;
 mod descriptors;
 mod healthcheck;
 mod lifecycle;
 mod management;
-mod memory;
 mod ports;
 mod refusals;
 mod reload;

@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    rc::Rc,
     sync::Arc,
 };
 
@@ -11,12 +10,10 @@ use actix_web::dev::AppConfig;
 use berth_kit_http::Timeout;
 use berth_kit_settings::{Settings, Workers};
 use berth_kit_transport::{Options, Serving, Timeouts, listen, serve};
-use tokio::sync::Notify;
 
 use crate::{
     app::PortApp,
     descriptors::{self, Connections},
-    memory,
 };
 
 /// The most workers that `server.workers = "auto"` makes: more only cost memory for what a pod gets.
@@ -89,10 +86,8 @@ impl Port {
             },
         };
         Ok(serve(self.listeners, &options, move || {
-            let freed = Rc::new(Notify::new());
-            actix_rt::spawn(memory::give_back(Rc::clone(&freed)));
             let factory = map_config(app.app(), |()| AppConfig::default());
-            (factory, app.refusals(freed))
+            (factory, app.refusals())
         })?)
     }
 

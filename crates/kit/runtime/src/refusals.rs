@@ -1,6 +1,6 @@
 //! What has not become a request, counted, logged and answered like any other.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{body::MessageBody as _, web};
 use berth_kit_http::{Outcome, Problem, RequestId, RouteId, context::X_REQUEST_ID};
@@ -9,15 +9,12 @@ use berth_kit_telemetry::{
     metrics::Metrics,
 };
 use berth_kit_transport::{Events, Refusal, RefusalBody};
-use tokio::sync::Notify;
 
 /// What a worker's connections tell.
 pub(crate) struct Refusals {
     /// None on the management port, whose requests are not counted.
     pub(crate) metrics: Option<web::Data<Metrics>>,
     pub(crate) access_lines: Arc<AccessLines>,
-    /// Told when there may be memory to give back.
-    pub(crate) freed: Rc<Notify>,
 }
 
 impl Events for Refusals {
@@ -54,9 +51,5 @@ impl Events for Refusals {
             headers,
             bytes: bytes.into(),
         }
-    }
-
-    fn freed(&self) {
-        self.freed.notify_one();
     }
 }
