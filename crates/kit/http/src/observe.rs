@@ -30,8 +30,9 @@ use pin_project_lite::pin_project;
 
 use crate::{RouteId, Routes};
 
-/// The most boxes that a worker keeps for requests to come.
-const MAX_SPARE: usize = 128;
+/// The most boxes that a worker keeps for requests to come. Each keeps memory around it from going back to the
+/// system, where it was one of thousands.
+const MAX_SPARE: usize = 16;
 
 /// Is told about every exchange.
 pub trait Observe: 'static {
