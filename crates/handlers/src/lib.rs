@@ -6,7 +6,8 @@
 pub mod hello;
 pub mod info;
 
-use berth_kit::{Result, Service, Settings};
+use berth_config::Settings;
+use berth_kit::{Result, Service};
 use berth_metrics::Metrics;
 
 /// Builds the service: what it connects to belongs here. Meanwhile it is not ready, and a signal ends it.
