@@ -326,8 +326,8 @@ fn connections_that_are_made_during_the_stop_are_answered_or_refused() {
             thread::spawn(move || {
                 let mut answered = 0;
                 loop {
-                    let patience = Duration::from_millis(500);
-                    let Ok(stream) = TcpStream::connect_timeout(&address, patience) else {
+                    let timeout = Duration::from_millis(500);
+                    let Ok(stream) = TcpStream::connect_timeout(&address, timeout) else {
                         return answered;
                     };
                     let mut client = Client::from(stream);
