@@ -73,17 +73,17 @@ impl Running {
     ) -> anyhow::Result<Ending> {
         let reason = self.reason(&mut signals).await?;
         let shutdown = in_force.load().loaded.settings.shutdown.clone();
-        self.health.shutting_down();
-        self.stop.drain();
-        let what = match &reason {
-            Ok(signal) => signal.name().to_owned(),
+        // Before anything is told of the stop, so that what it logs of it comes after the reason for it.
+        match &reason {
+            Ok(signal) => log::info!("{}: the service stops", signal.name()),
             Err((task, error)) => {
                 log::error!("task {task} failed, so the service stops: {error}");
-                format!("task {task}")
             }
-        };
+        }
+        self.health.shutting_down();
+        self.stop.drain();
         log::info!(
-            "{what}: draining; accepting for another {}, then finishing what is in flight within {}",
+            "draining; accepting for another {}, then finishing what is in flight within {}",
             humantime::format_duration(shutdown.drain_delay),
             humantime::format_duration(shutdown.timeout)
         );
