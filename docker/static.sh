@@ -20,6 +20,15 @@ ${separator}--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\
 ${separator}--remap-path-prefix=$(pwd)=/src"
 export CARGO_ENCODED_RUSTFLAGS
 
+# The configure script of jemalloc refuses a folder with a space; what is built on the way then lies elsewhere.
+case $(pwd) in
+*[[:space:]]*)
+    : "${CARGO_BUILD_BUILD_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/berth-build/$(pwd | cksum | cut -d ' ' -f 1)}"
+    export CARGO_BUILD_BUILD_DIR
+    CARGO_ENCODED_RUSTFLAGS="${CARGO_ENCODED_RUSTFLAGS}${separator}--remap-path-prefix=${CARGO_BUILD_BUILD_DIR}=/src/target"
+    ;;
+esac
+
 # The allocator gives memory back after a second; no huge pages, wherever the system gives them to all.
 JEMALLOC_SYS_WITH_MALLOC_CONF=background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:2,tcache_max:4096,thp:never
 export JEMALLOC_SYS_WITH_MALLOC_CONF

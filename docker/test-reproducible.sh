@@ -15,9 +15,9 @@ trap 'rm -rf "$work"' EXIT
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 mkdir -p "$cargo_home/registry"
 
-# Of different lengths, so that a path that gets into the binary also moves what follows it. Without a
-# space: the configure script of jemalloc refuses one.
-for folder in one another-place; do
+# Of different lengths, so that a path that gets into the binary also moves what follows it; and with
+# a space, which no build may stumble over.
+for folder in one "another place"; do
     mkdir -p "$work/$folder/cargo"
     if [ "$folder" = one ] && [ -n "$first" ]; then
         cp "$first" "$work/one/binary"
@@ -32,15 +32,16 @@ for folder in one another-place; do
         cd "$work/$folder/berth"
         unset CARGO_TARGET_DIR
         export CARGO_HOME="$work/$folder/cargo"
+        export XDG_CACHE_HOME="$work/cache"
         docker/static.sh cargo build --release --locked --quiet -p berth
         cp target/*/release/berth "$work/$folder/binary"
         rm -rf target
     )
 done
 
-sums=$(cd "$work" && sha256sum one/binary another-place/binary)
+sums=$(cd "$work" && sha256sum one/binary "another place/binary")
 printf '%s\n' "$sums"
-if cmp "$work/one/binary" "$work/another-place/binary"; then
+if cmp "$work/one/binary" "$work/another place/binary"; then
     echo "1 passed, 0 failed"
 else
     echo "the two binaries differ" >&2
