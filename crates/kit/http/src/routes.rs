@@ -1,147 +1,227 @@
-//! Which route a request belongs to, known before the router has run.
-//!
-//! A request that is aborted leaves no response to ask, so the route has to be known up front. The
-//! patterns are few and most are plain paths, so this is a handful of string comparisons.
+//! Endpoints by their path.
 
-use actix_web::dev::{ResourceDef, ServiceRequest};
+use std::{borrow::Cow, panic::Location};
 
-/// A route as the metrics and the access log know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route<'a> {
-    /// Its pattern, as the router has it: `/debug/bytes/{n}`.
-    pub pattern: &'a str,
-    /// The methods that it answers.
-    pub methods: &'a [&'a str],
-    /// Whether its requests are counted; those of the scrape itself are not.
-    pub counted: bool,
+use actix_web::web;
+use serde_json::{Map, Value};
+
+use crate::{Endpoint, Methods, Problem, Timeout, guard::Guard};
+
+/// One path with all the endpoints that answer on it, each to methods of its own.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    endpoints: Vec<Endpoint>,
 }
 
-/// What the route of a request that matches none is called.
-pub const UNMATCHED: &str = "unmatched";
-
-/// A known route, or the one for everything that matches none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RouteId(u16);
-
-impl RouteId {
-    /// What a request that matches no route belongs to.
-    pub const UNMATCHED: Self = Self(0);
-
-    /// Its place among the known routes.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self.0.into()
-    }
+/// Two endpoints answer the same method on the same path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{method} {path} is declared twice, at {first} and at {second}; give one of them another path or method"
+)]
+pub struct Conflict {
+    /// The method, or `any method`.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// Where the one is declared.
+    pub first: &'static Location<'static>,
+    /// And the other.
+    pub second: &'static Location<'static>,
 }
 
-/// All routes of the service.
-#[derive(Debug)]
-pub struct Routes {
-    /// By [`RouteId`]; the first is the unmatched one.
-    known: Vec<Known>,
-    plain: Vec<(String, RouteId)>,
-    patterns: Vec<(ResourceDef, RouteId)>,
-}
-
-/// What is known of a route.
-#[derive(Debug)]
-pub struct Known {
-    /// Its pattern, or `unmatched`.
-    pub name: String,
-    /// The methods that it answers.
-    pub methods: Vec<String>,
-    /// Whether its requests are counted.
-    pub counted: bool,
-}
-
-impl Routes {
-    /// The routes in the order in which the router tries them.
-    pub fn new<'a>(routes: impl IntoIterator<Item = Route<'a>>) -> Self {
-        let mut all = Self {
-            known: vec![Known {
-                name: UNMATCHED.to_owned(),
-                methods: Vec::new(),
-                counted: true,
-            }],
-            plain: Vec::new(),
-            patterns: Vec::new(),
-        };
-        for route in routes {
-            let Ok(id) = u16::try_from(all.known.len()).map(RouteId) else {
-                break;
-            };
-            all.known.push(Known {
-                name: route.pattern.to_owned(),
-                methods: route.methods.iter().map(|m| (*m).to_owned()).collect(),
-                counted: route.counted,
-            });
-            if route.pattern.contains('{') {
-                all.patterns.push((ResourceDef::new(route.pattern), id));
-            } else {
-                all.plain.push((route.pattern.to_owned(), id));
+impl Resource {
+    /// Puts endpoints together by their paths, in the order of the first of each.
+    ///
+    /// # Errors
+    ///
+    /// When two of them answer the same method on the same path.
+    pub fn group(endpoints: impl IntoIterator<Item = Endpoint>) -> Result<Vec<Self>, Conflict> {
+        let mut resources: Vec<Self> = Vec::new();
+        for endpoint in endpoints {
+            match resources
+                .iter_mut()
+                .find(|known| *known.path() == endpoint.path)
+            {
+                Some(resource) => resource.add(endpoint)?,
+                None => resources.push(Self {
+                    endpoints: vec![endpoint],
+                }),
             }
         }
-        all
+        Ok(resources)
     }
 
-    /// The route that the router will choose for this request, whatever its method.
-    #[must_use]
-    pub fn find(&self, req: &ServiceRequest) -> RouteId {
-        // The router matches the path after percent-decoding, so that is what to look at.
-        self.find_path(req.match_info().as_str())
-    }
-
-    fn find_path(&self, path: &str) -> RouteId {
-        let plain = self.plain.iter().find(|(pattern, _)| pattern == path);
-        if let Some((_, id)) = plain {
-            return *id;
+    fn add(&mut self, endpoint: Endpoint) -> Result<(), Conflict> {
+        for known in &self.endpoints {
+            if let Some(method) = known.methods.overlap(endpoint.methods) {
+                return Err(Conflict {
+                    method: method.to_owned(),
+                    path: endpoint.path.to_string(),
+                    first: known.declared(),
+                    second: endpoint.declared(),
+                });
+            }
         }
-        let pattern = self.patterns.iter().find(|(def, _)| def.is_match(path));
-        pattern.map_or(RouteId::UNMATCHED, |(_, id)| *id)
+        self.endpoints.push(endpoint);
+        Ok(())
     }
 
-    /// The route's pattern, or `unmatched`.
+    /// The route's pattern: `/debug/bytes/{n}`.
     #[must_use]
-    pub fn name(&self, route: RouteId) -> &str {
-        &self.known[route.index()].name
+    pub fn path(&self) -> &Cow<'static, str> {
+        &self.endpoints[0].path
     }
 
-    /// All of them; the first is the one for what matches none.
+    /// The methods that it answers, by name.
     #[must_use]
-    pub fn known(&self) -> &[Known] {
-        &self.known
+    pub fn methods(&self) -> Vec<&'static str> {
+        let methods = self
+            .endpoints
+            .iter()
+            .flat_map(|endpoint| endpoint.methods.names());
+        methods.copied().collect()
     }
 
-    /// Whether the requests of a route are counted.
-    #[must_use]
-    pub fn counted(&self, route: RouteId) -> bool {
-        self.known[route.index()].counted
+    /// The OpenAPI path item: the operations of all of its endpoints.
+    ///
+    /// # Errors
+    ///
+    /// When the documentation of an endpoint is no JSON object.
+    pub fn openapi(&self) -> serde_json::Result<Value> {
+        let mut operations = Map::new();
+        for endpoint in &self.endpoints {
+            operations.extend(serde_json::from_str::<Map<String, Value>>(
+                endpoint.openapi(),
+            )?);
+        }
+        Ok(Value::Object(operations))
+    }
+
+    /// Registers the endpoints, the 405 of their path, and the guard around them.
+    pub(crate) fn mount(&self, cfg: &mut web::ServiceConfig, request_timeout: &Timeout) {
+        let allowed = self.methods();
+        let mut resource = web::resource(self.path().as_ref());
+        for endpoint in &self.endpoints {
+            resource = resource.route(endpoint.route());
+        }
+        cfg.service(
+            resource
+                .default_service(web::to(move || {
+                    let allowed = allowed.clone();
+                    async move { Problem::method_not_allowed(&allowed) }
+                }))
+                .wrap(Guard::new(request_timeout.clone())),
+        );
+    }
+}
+
+impl Methods {
+    /// A method that both answer.
+    fn overlap(self, other: Self) -> Option<&'static str> {
+        match (self, other) {
+            (Self::Any, Self::Any) => Some("any method"),
+            (Self::Any, Self::Only(names)) | (Self::Only(names), Self::Any) => {
+                names.first().copied()
+            }
+            (Self::Only(ours), Self::Only(theirs)) => {
+                ours.iter().find(|name| theirs.contains(name)).copied()
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use actix_web::{
+        App, HttpResponse,
+        http::{Method, StatusCode, header},
+        test,
+    };
 
-    #[test]
-    fn a_path_finds_its_pattern_and_nothing_else() {
-        let route = |pattern| Route {
-            pattern,
-            methods: &["GET"],
-            counted: true,
+    use super::*;
+    use crate::{BuildInfo, Limits, configure, openapi::Document};
+
+    const PUT: Methods = Methods::Only(&["PUT"]);
+
+    fn endpoint(path: &'static str, methods: Methods, status: u16) -> Endpoint {
+        const fn docs(status: u16) -> &'static str {
+            match status {
+                200 => r#"{ "get": { "responses": { "200": { "description": "a" } } } }"#,
+                201 => r#"{ "post": { "responses": { "201": { "description": "b" } } } }"#,
+                _ => "{}",
+            }
+        }
+        let route = match status {
+            200 => || web::to(HttpResponse::Ok),
+            201 => || web::to(HttpResponse::Created),
+            _ => || web::to(HttpResponse::NoContent),
         };
-        let routes = Routes::new([route("/health"), route("/debug/bytes/{n}")]);
-        for (path, name) in [
-            ("/health", "/health"),
-            ("/debug/bytes/7", "/debug/bytes/{n}"),
-            ("/debug/bytes/", "unmatched"),
-            ("/debug/bytes/7/8", "unmatched"),
-            ("/health/", "unmatched"),
-            ("/Health", "unmatched"),
-            ("unmatched", "unmatched"),
-            ("", "unmatched"),
+        Endpoint::new(path, methods, route, docs(status))
+    }
+
+    #[actix_web::test]
+    async fn each_method_of_a_path_has_its_own_endpoint() {
+        let resources = Resource::group([
+            endpoint("/orders", Methods::GET, 200),
+            endpoint("/other", Methods::GET, 200),
+            endpoint("/orders", Methods::POST, 201),
+        ])
+        .unwrap();
+        assert_eq!(resources.len(), 2);
+        let document = resources[0].openapi().unwrap();
+        assert!(document["get"].is_object() && document["post"].is_object());
+
+        let info = BuildInfo {
+            app: String::new(),
+            version: String::new(),
+            revision: String::new(),
+            hostname: String::new(),
+            env: String::new(),
+            rustc: String::new(),
+            message: String::new(),
+        };
+        let limits = Limits {
+            max_body_bytes: 10,
+            body_timeout: Timeout::new(std::time::Duration::from_secs(1)),
+        };
+        let document = web::Data::new(Document::new(&resources, &info).unwrap());
+        let app = App::new().configure(|cfg| configure(cfg, &resources, &document, &limits));
+        let app = test::init_service(app).await;
+        for (method, status) in [
+            (Method::GET, StatusCode::OK),
+            (Method::HEAD, StatusCode::OK),
+            (Method::POST, StatusCode::CREATED),
+            (Method::DELETE, StatusCode::METHOD_NOT_ALLOWED),
         ] {
-            assert_eq!(routes.name(routes.find_path(path)), name, "{path}");
+            let request = test::TestRequest::with_uri("/orders").method(method.clone());
+            let answer = test::call_service(&app, request.to_request()).await;
+            assert_eq!(answer.status(), status, "{method}");
+            let allow = answer.headers().get(header::ALLOW);
+            let expected = (method == Method::DELETE).then_some("GET, HEAD, POST");
+            assert_eq!(allow.map(|allow| allow.to_str().unwrap()), expected);
+        }
+    }
+
+    #[::core::prelude::v1::test]
+    fn two_endpoints_for_one_method_and_path_are_named() {
+        for (first, second, method) in [
+            (Methods::GET, Methods::GET, "GET"),
+            (Methods::GET, Methods::Only(&["HEAD", "PUT"]), "HEAD"),
+            (Methods::Any, PUT, "PUT"),
+            (Methods::Any, Methods::Any, "any method"),
+        ] {
+            let conflict = Resource::group([
+                Endpoint::new("/a", first, || web::to(HttpResponse::Ok), "{}"),
+                Endpoint::new("/b", PUT, || web::to(HttpResponse::Ok), "{}"),
+                Endpoint::new("/a", second, || web::to(HttpResponse::Ok), "{}"),
+            ])
+            .unwrap_err();
+            assert_eq!(
+                (conflict.method.as_str(), conflict.path.as_str()),
+                (method, "/a")
+            );
+            assert_eq!(conflict.first.line() + 2, conflict.second.line());
+            assert!(conflict.to_string().contains("resource.rs:"));
         }
     }
 }
