@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
                 App::new()
                     .app_data(info.clone())
                     .app_data(own.clone())
-                    .route(hello::ENDPOINT.path.as_ref(), web::get().to(hello::hello))
+                    .service(hello::hello)
             })
             .workers(workers)
             .bind(at)?
@@ -59,7 +59,7 @@ fn main() -> anyhow::Result<()> {
                         .app_data(own.clone())
                         .wrap(metrics.clone())
                         .wrap(Logger::default())
-                        .route(hello::ENDPOINT.path.as_ref(), web::get().to(hello::hello))
+                        .service(hello::hello)
                 })
                 .workers(workers)
                 .bind(at)?

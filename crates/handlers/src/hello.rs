@@ -2,45 +2,58 @@
 
 use std::time::SystemTime;
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use berth_kit::{BuildInfo, Endpoint, Methods, NO_STORE, Problem, Query};
+use actix_web::{HttpResponse, get, web};
+use berth_kit::{BuildInfo, NO_STORE, Problem, Query};
 use berth_metrics::Metrics;
-use serde::Serialize;
-
-/// `GET /api/v1/hello?name=`
-pub const ENDPOINT: Endpoint = Endpoint::new(
-    "/api/v1/hello",
-    Methods::GET,
-    || web::to(hello),
-    include_str!("../openapi/hello.json"),
-);
-
-/// Whom we greet when nobody is named.
-const DEFAULT_NAME: &str = "CloudNative";
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// The longest name that we greet, in characters.
 const MAX_NAME_CHARS: usize = 64;
 
-#[derive(Serialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Params {
+    /// Whom to greet, CloudNative where it is left out; no control characters
+    #[serde(default = "default_name")]
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    )]
+    name: String,
+}
+
+fn default_name() -> String {
+    "CloudNative".to_owned()
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Greeting<'a> {
+    #[schema(examples("Hello, CloudNative!"))]
     message: String,
+    #[schema(format = "date-time")]
     timestamp: String,
+    /// The host name of the instance that answered
     pod: &'a str,
 }
 
-/// Greets; the handler of [`ENDPOINT`].
-///
-/// # Errors
-///
-/// When the query is broken, or the name in it is not allowed: a 400.
+/// Greet somebody
+#[utoipa::path(
+    params(Params),
+    responses(
+        (status = 200, description = "A greeting", body = Greeting),
+        (status = 400, response = Problem),
+    )
+)]
+#[get("/api/v1/hello")]
 pub async fn hello(
-    req: HttpRequest,
+    Query(Params { name }): Query<Params>,
     info: web::Data<BuildInfo>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, Problem> {
-    let query = Query::parse(req.query_string())?;
-    let name = query.one("name")?.unwrap_or(DEFAULT_NAME);
-    check(name)?;
+    check(&name)?;
     metrics.greetings.inc();
     Ok(HttpResponse::Ok().insert_header(NO_STORE).json(Greeting {
         message: format!("Hello, {name}!"),
@@ -66,20 +79,19 @@ fn check(name: &str) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::openapi::path::ParameterIn;
+
     use super::*;
 
     /// What is documented of the name is what is held to.
     #[test]
     fn the_document_is_true() {
-        let schema = |key: &str, value: &str| format!("\"{key}\": {value}");
-        let document: String = ENDPOINT.openapi().split_whitespace().collect();
-        for (key, value) in [
-            ("maxLength", MAX_NAME_CHARS.to_string()),
-            ("default", format!("\"{DEFAULT_NAME}\"")),
-        ] {
-            let part = schema(key, &value).replace(' ', "");
-            assert!(document.contains(&part), "no {part} in {document}");
-        }
+        let params = Params::into_params(|| Some(ParameterIn::Query));
+        let params = serde_json::to_value(params).unwrap();
+        assert_eq!(params[0]["schema"]["maxLength"], MAX_NAME_CHARS);
+        let description = params[0]["description"].as_str().unwrap();
+        assert!(description.contains(&default_name()), "{description}");
+        assert_eq!(params[0]["required"], false);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The endpoints of the service: one file each, put together in [`build`].
 //!
-//! Router, 405 with `Allow`, time and body limits, metrics label, access log and OpenAPI follow from an
-//! endpoint's declaration. To add one: write its file, then add its line below.
+//! To add one: write its file, then add its line to [`routes`]. 405 with `Allow`, time and body limits, metrics
+//! label, access log and OpenAPI follow by themselves.
 
 pub mod hello;
 pub mod info;
 
 use berth_config::Settings;
-use berth_kit::{Result, Service};
+use berth_kit::{Result, Routes, Runtime, ServiceConfig};
 use berth_metrics::Metrics;
 
 /// Builds the service: what it connects to belongs here. Meanwhile it is not ready, and a signal ends it.
@@ -15,10 +15,24 @@ use berth_metrics::Metrics;
 /// # Errors
 ///
 /// When a metric has no valid name.
-pub async fn build(_settings: Settings) -> Result<Service> {
+pub async fn build(_settings: Settings, runtime: &mut Runtime) -> Result<Routes> {
     let metrics = Metrics::new()?;
-    Ok(Service::new()
-        .endpoints([hello::ENDPOINT, info::ENDPOINT])
-        .metric(metrics.greetings.clone())
-        .data(metrics))
+    runtime.metric(metrics.greetings.clone());
+    Ok(Routes::new(routes).data(metrics))
+}
+
+fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(hello::hello).service(info::info);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn every_route_is_documented() {
+        let routes = build(Settings::default(), &mut Runtime::default()).await;
+        let survey = routes.unwrap().survey().await.unwrap();
+        assert_eq!(survey.undocumented(), [""; 0]);
+    }
 }

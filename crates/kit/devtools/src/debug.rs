@@ -4,6 +4,7 @@
 //! and read the headers that a proxy adds.
 
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     pin::Pin,
     sync::LazyLock,
@@ -15,63 +16,39 @@ use actix_web::{
     HttpRequest, HttpResponse, Responder,
     body::SizedStream,
     error::PayloadError,
+    get,
     http::{StatusCode, header},
+    post,
     rt::time::sleep,
     web::{self, Bytes},
 };
-use futures_util::{Stream, StreamExt as _, stream};
-use serde_json::{Map, Value, json};
-
 use berth_kit_http::{
-    Endpoint, Methods, NO_STORE, Problem,
-    duration::{compact, parse},
+    NO_STORE, Problem, ServiceConfig,
+    duration::{Text, compact, parse},
 };
+use futures_util::{Stream, StreamExt as _, stream};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::{OpenApi, ToSchema};
 
-/// The debug routes.
-pub const ENDPOINTS: [Endpoint; 7] = [
-    Endpoint::new(
-        "/debug/delay/{duration}",
-        Methods::GET,
-        || web::to(delay),
-        include_str!("../openapi/debug-delay.json"),
-    ),
-    Endpoint::new(
-        "/debug/block/{duration}",
-        Methods::GET,
-        || web::to(block),
-        include_str!("../openapi/debug-block.json"),
-    ),
-    Endpoint::new(
-        "/debug/status/{code}",
-        Methods::Any,
-        || web::to(status),
-        include_str!("../openapi/debug-status.json"),
-    ),
-    Endpoint::new(
-        "/debug/bytes/{n}",
-        Methods::GET,
-        || web::to(bytes),
-        include_str!("../openapi/debug-bytes.json"),
-    ),
-    Endpoint::new(
-        "/debug/echo",
-        Methods::POST,
-        || web::to(echo),
-        include_str!("../openapi/debug-echo.json"),
-    ),
-    Endpoint::new(
-        "/debug/headers",
-        Methods::GET,
-        || web::to(headers),
-        include_str!("../openapi/debug-headers.json"),
-    ),
-    Endpoint::new(
-        "/debug/panic",
-        Methods::GET,
-        || web::to(panic),
-        include_str!("../openapi/debug-panic.json"),
-    ),
-];
+/// Mounts the debug routes.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(delay)
+        .service(block)
+        .service(zeros)
+        .service(echo)
+        .service(headers)
+        .service(panic)
+        .openapi(Docs::openapi())
+        .actix(|app| {
+            // Whatever the method is.
+            app.service(web::resource("/debug/status/{code}").to(status));
+        });
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(status))]
+struct Docs;
 
 /// The longest delay that may be asked for.
 const MAX_DELAY: Duration = Duration::from_mins(1);
@@ -80,7 +57,7 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_BLOCK: Duration = Duration::from_secs(10);
 
 /// The most bytes that may be asked for: 64 MiB.
-pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How much of a body `/debug/echo` takes before it starts to answer, in bytes.
 const MAX_READ_AHEAD: usize = 64 * 1024;
@@ -98,7 +75,29 @@ const SECRET_HEADERS: [header::HeaderName; 3] = [
     header::COOKIE,
 ];
 
-/// `GET /debug/delay/{duration}`: waits, then says how long it did.
+/// Raw bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "it is here for its documentation")]
+struct Binary(Vec<u8>);
+
+/// How long it was.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Waited {
+    #[schema(examples("250ms"))]
+    waited: String,
+}
+
+/// Wait, then say for how long
+///
+/// At most 1m.
+#[utoipa::path(
+    operation_id = "debugDelay",
+    params(("duration" = Text, Path)),
+    responses((status = 200, description = "How long it was", body = Waited), (status = 400, response = Problem))
+)]
+#[get("/debug/delay/{duration}")]
 async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
     let asked = asked(&path, MAX_DELAY)?;
     let start = Instant::now();
@@ -106,8 +105,16 @@ async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
     Ok(waited(start))
 }
 
-/// `GET /debug/block/{duration}`: holds its worker for so long, as a handler does that computes or
-/// waits without `await`. Nobody else whom this worker serves is answered meanwhile.
+/// Hold a worker, then say for how long
+///
+/// As a handler does that computes or waits without `await`: nobody else whom this worker serves is answered
+/// meanwhile. At most 10s.
+#[utoipa::path(
+    operation_id = "debugBlock",
+    params(("duration" = Text, Path)),
+    responses((status = 200, description = "How long it was", body = Waited), (status = 400, response = Problem))
+)]
+#[get("/debug/block/{duration}")]
 async fn block(path: web::Path<String>) -> Result<impl Responder, Problem> {
     let asked = asked(&path, MAX_BLOCK)?;
     let start = Instant::now();
@@ -126,12 +133,26 @@ fn asked(text: &str, limit: Duration) -> Result<Duration, Problem> {
 
 fn waited(start: Instant) -> HttpResponse {
     let waited = Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(0));
-    HttpResponse::Ok()
-        .insert_header(NO_STORE)
-        .json(json!({ "waited": compact(waited) }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(Waited {
+        waited: compact(waited),
+    })
 }
 
-/// `ANY /debug/status/{code}`: answers with that status.
+/// Answer with a status
+///
+/// Whatever the method is.
+#[utoipa::path(
+    method(get, post, put, patch, delete, options),
+    path = "/debug/status/{code}",
+    operation_id = "debugStatus",
+    params(("code" = u16, Path, minimum = 200, maximum = 599)),
+    responses(
+        (status = "2XX", description = "The status that was asked for"),
+        (status = "3XX", description = "The status that was asked for"),
+        (status = "4XX", response = Problem),
+        (status = "5XX", response = Problem),
+    )
+)]
 async fn status(path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let status = path
         .parse::<u16>()
@@ -153,8 +174,17 @@ async fn status(path: web::Path<String>) -> Result<HttpResponse, Problem> {
     })
 }
 
-/// `GET /debug/bytes/{n}`: streams that many zero bytes.
-async fn bytes(path: web::Path<String>) -> Result<HttpResponse, Problem> {
+/// So many zero bytes
+#[utoipa::path(
+    operation_id = "debugBytes",
+    params(("n" = u64, Path, maximum = 67_108_864)),
+    responses(
+        (status = 200, description = "The bytes", body = Binary, content_type = "application/octet-stream"),
+        (status = 400, response = Problem),
+    )
+)]
+#[get("/debug/bytes/{n}")]
+async fn zeros(path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let total = path
         .parse::<u64>()
         .ok()
@@ -173,11 +203,22 @@ async fn bytes(path: web::Path<String>) -> Result<HttpResponse, Problem> {
         .body(SizedStream::new(total, Box::pin(chunks))))
 }
 
-/// `POST /debug/echo`: streams the body back as it arrives.
+/// The body, sent back as it arrives
 ///
 /// The answer starts with the first piece of the body, and with all that has arrived along with it,
 /// so whatever is wrong with it until then still gets its true status. What goes wrong later can
 /// only break the answer off.
+#[utoipa::path(
+    operation_id = "debugEcho",
+    request_body(content = Binary, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "The body", body = Binary, content_type = "application/octet-stream"),
+        (status = 400, response = Problem),
+        (status = 408, response = Problem),
+        (status = 413, response = Problem),
+    )
+)]
+#[post("/debug/echo")]
 async fn echo(mut body: web::Payload) -> Result<HttpResponse, Problem> {
     let mut arrived = Vec::new();
     let mut bytes = 0;
@@ -203,32 +244,61 @@ async fn echo(mut body: web::Payload) -> Result<HttpResponse, Problem> {
         .streaming(stream::iter(arrived).chain(body)))
 }
 
-/// `GET /debug/headers`: the request as this server saw it.
+/// A request as this server saw it.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    method: String,
+    target: String,
+    version: String,
+    /// The address of the client, or of the proxy before it
+    client: Option<String>,
+    /// All values of each header, secrets masked
+    headers: BTreeMap<String, Vec<String>>,
+}
+
+/// The request as this server saw it
+#[utoipa::path(
+    operation_id = "debugHeaders",
+    responses((status = 200, description = "The request", body = Seen))
+)]
+#[get("/debug/headers")]
 async fn headers(req: HttpRequest) -> impl Responder {
-    let mut seen = Map::new();
+    let mut seen: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (name, value) in req.headers() {
         let value = if SECRET_HEADERS.contains(name) {
             "********".into()
         } else {
-            String::from_utf8_lossy(value.as_bytes())
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
         };
-        let values = seen
-            .entry(name.as_str())
-            .or_insert_with(|| Value::Array(Vec::new()));
-        if let Value::Array(values) = values {
-            values.push(value.into());
-        }
+        seen.entry(name.to_string()).or_default().push(value);
     }
-    HttpResponse::Ok().insert_header(NO_STORE).json(json!({
-        "method": req.method().as_str(),
-        "target": req.uri().to_string(),
-        "version": format!("{:?}", req.version()),
-        "client": req.peer_addr().map(|addr| addr.to_string()),
-        "headers": seen,
-    }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(Seen {
+        method: req.method().to_string(),
+        target: req.uri().to_string(),
+        version: format!("{:?}", req.version()),
+        client: req.peer_addr().map(|addr| addr.to_string()),
+        headers: seen,
+    })
 }
 
-/// `GET /debug/panic`: panics. The client gets a 500, the process lives.
+/// Panic
+///
+/// The client gets a 500, the process lives.
+#[utoipa::path(operation_id = "debugPanic", responses((status = 500, response = Problem)))]
+#[get("/debug/panic")]
 async fn panic() -> HttpResponse {
     panic!("asked for by GET /debug/panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is documented of a limit is what is held to.
+    #[test]
+    fn the_document_is_true() {
+        let document = serde_json::to_value(<__path_zeros as utoipa::Path>::operation()).unwrap();
+        assert_eq!(document["parameters"][0]["schema"]["maximum"], MAX_BYTES);
+    }
 }

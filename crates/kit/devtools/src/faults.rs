@@ -10,32 +10,31 @@ use std::{
 
 use actix_rt::time::sleep;
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
+    Error, HttpResponse,
     body::BoxBody,
+    delete,
     dev::{Service, ServiceRequest, ServiceResponse},
-    http::{Method, StatusCode},
-    web,
+    get,
+    http::StatusCode,
+    put, web,
 };
 use arc_swap::ArcSwapOption;
 use berth_kit_http::{
-    Endpoint, Methods, NO_STORE, Problem, Routes,
-    duration::{compact, parse},
+    NO_STORE, Problem, RequestContext, ServiceConfig,
+    duration::{Text, compact, parse},
 };
 use berth_kit_telemetry::{
     metrics::{self, Metrics},
     prometheus::{IntCounterVec, Opts},
 };
 use futures_util::future::Either;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-/// `GET|PUT|DELETE /faults`
-pub const ENDPOINT: Endpoint = Endpoint::new(
-    "/faults",
-    Methods::Only(&["GET", "HEAD", "PUT", "DELETE"]),
-    || web::to(faults),
-    include_str!("../openapi/faults.json"),
-);
+/// Mounts `/faults`.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(current).service(inject).service(end);
+}
 
 /// How long faults last when nobody says.
 const USUAL: Duration = Duration::from_mins(5);
@@ -51,7 +50,6 @@ pub struct Faults {
     plan: ArcSwapOption<Plan>,
     /// What may be affected. Not the probes and not the scrape: they are who has to see it.
     endpoints: Vec<String>,
-    routes: Arc<Routes>,
     injected: IntCounterVec,
     /// How many plans there have been.
     count: Mutex<u64>,
@@ -79,11 +77,7 @@ impl Faults {
     /// # Errors
     ///
     /// When the metrics have such a counter already.
-    pub fn new(
-        endpoints: Vec<String>,
-        routes: Arc<Routes>,
-        metrics: &Metrics,
-    ) -> Result<Self, metrics::Error> {
+    pub fn new(endpoints: Vec<String>, metrics: &Metrics) -> Result<Self, metrics::Error> {
         let injected = IntCounterVec::new(
             Opts::new(
                 "berth_faults_injected_total",
@@ -100,17 +94,17 @@ impl Faults {
         Ok(Self {
             plan: ArcSwapOption::empty(),
             endpoints,
-            routes,
             injected,
             count: Mutex::new(0),
         })
     }
 
-    /// What this request gets; mostly nothing.
-    pub fn draw(&self, req: &ServiceRequest) -> Option<Fault> {
+    /// What the request that is being handled gets; mostly nothing.
+    pub fn draw(&self) -> Option<Fault> {
         let plan = self.plan.load();
         let plan = plan.as_ref()?;
-        let endpoint = self.routes.name(self.routes.find(req));
+        let request = RequestContext::current()?;
+        let endpoint = request.route();
         let hit = plan.endpoints.iter().any(|known| known == endpoint)
             && fastrand::f64() * 100.0 < plan.share
             && Instant::now() < plan.until;
@@ -163,30 +157,53 @@ impl Faults {
         }
     }
 
-    fn shown(&self) -> Value {
+    fn shown(&self) -> Shown {
         let plan = self.plan.load();
         let now = Instant::now();
         let Some(plan) = plan.as_ref().filter(|plan| now < plan.until) else {
-            return json!({ "active": false });
+            return Shown::default();
         };
-        let mut shown = json!({
-            "active": true,
-            "share": plan.share,
-            "endpoints": plan.endpoints,
-            "ends_in": compact(Duration::from_secs((plan.until - now).as_secs())),
-        });
-        if let Some(range) = &plan.latency {
-            shown["latency"] = if range.start() == range.end() {
-                compact(*range.start()).into()
-            } else {
-                json!({ "min": compact(*range.start()), "max": compact(*range.end()) })
-            };
+        Shown {
+            active: true,
+            share: Some(plan.share),
+            latency: plan.latency.as_ref().map(|range| {
+                if range.start() == range.end() {
+                    Latency::Fixed(Text(compact(*range.start())))
+                } else {
+                    Latency::Between(Between {
+                        min: Text(compact(*range.start())),
+                        max: Text(compact(*range.end())),
+                    })
+                }
+            }),
+            status: plan.status.map(|status| status.as_u16()),
+            endpoints: Some(plan.endpoints.clone()),
+            ends_in: Some(compact(Duration::from_secs((plan.until - now).as_secs()))),
         }
-        if let Some(status) = plan.status {
-            shown["status"] = status.as_u16().into();
-        }
-        shown
     }
+}
+
+/// The faults of the moment.
+#[derive(Default, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Faults)]
+struct Shown {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0, maximum = 100)]
+    share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    latency: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 400, maximum = 599)]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, min_items = 1)]
+    endpoints: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("4m59s"))]
+    ends_in: Option<String>,
 }
 
 impl Fault {
@@ -220,29 +237,40 @@ impl Fault {
     }
 }
 
-/// The body of a PUT.
-#[derive(Deserialize)]
+/// What is to be injected.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FaultsWanted)]
 struct Wanted {
+    /// Of the requests, in percent
+    #[schema(minimum = 0, maximum = 100)]
     share: f64,
+    /// At most 1m
     latency: Option<Latency>,
+    #[schema(minimum = 400, maximum = 599)]
     status: Option<u16>,
+    /// All that can be affected, where it is left out
+    #[schema(min_items = 1, examples(json!(["/api/v1/hello"])))]
     endpoints: Option<Vec<String>>,
-    r#for: Option<String>,
+    /// At most 1d; 5m where it is left out
+    r#for: Option<Text>,
 }
 
-#[derive(Deserialize)]
+/// A duration, or two that it is drawn between.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = FaultLatency)]
 enum Latency {
-    Fixed(String),
+    Fixed(Text),
     Between(Between),
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FaultLatencyRange)]
 struct Between {
-    min: String,
-    max: String,
+    min: Text,
+    max: Text,
 }
 
 impl Wanted {
@@ -266,7 +294,7 @@ impl Wanted {
                 allowed.join(", ")
             ));
         }
-        let lasts = lasting(self.r#for.as_deref(), USUAL, LONGEST)?;
+        let lasts = lasting(self.r#for.as_ref(), USUAL, LONGEST)?;
         let plan = Plan {
             share: self.share,
             latency,
@@ -282,8 +310,8 @@ impl Wanted {
 impl Latency {
     fn range(self) -> Result<RangeInclusive<Duration>, Problem> {
         let (min, max) = match &self {
-            Self::Fixed(text) => (parse(text), parse(text)),
-            Self::Between(Between { min, max }) => (parse(min), parse(max)),
+            Self::Fixed(Text(text)) => (parse(text), parse(text)),
+            Self::Between(Between { min, max }) => (parse(&min.0), parse(&max.0)),
         };
         match (min, max) {
             (Some(min), Some(max)) if min <= max && max <= SLOWEST => Ok(min..=max),
@@ -300,11 +328,11 @@ impl Latency {
 ///
 /// 400, when it is no duration, or too long.
 pub fn lasting(
-    text: Option<&str>,
+    text: Option<&Text>,
     usual: Duration,
     longest: Duration,
 ) -> Result<Duration, Problem> {
-    let Some(text) = text else {
+    let Some(Text(text)) = text else {
         return Ok(usual);
     };
     match parse(text) {
@@ -320,26 +348,53 @@ fn refuse<T>(detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, Pro
     Err(Problem::bad_request(detail))
 }
 
-async fn faults(
-    req: HttpRequest,
-    body: web::Bytes,
-    faults: web::Data<Faults>,
-) -> Result<HttpResponse, Problem> {
-    match *req.method() {
-        Method::PUT => {
-            let wanted: Wanted = serde_json::from_slice(&body)
-                .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-            let (number, lasts) = faults.begin(wanted)?;
-            let theirs = faults.clone();
-            actix_rt::spawn(async move {
-                sleep(lasts).await;
-                theirs.end(Some(number));
-            });
-        }
-        Method::DELETE => faults.end(None),
-        _ => {}
-    }
-    Ok(HttpResponse::Ok()
+/// The faults of the moment
+#[utoipa::path(
+    operation_id = "faults",
+    responses((status = 200, description = "The faults of the moment", body = Shown))
+)]
+#[get("/faults")]
+async fn current(faults: web::Data<Faults>) -> HttpResponse {
+    shown(&faults)
+}
+
+/// Make a share of the requests slow, or fail, for a while
+#[utoipa::path(
+    operation_id = "injectFaults",
+    request_body = Wanted,
+    responses(
+        (status = 200, description = "The faults of the moment", body = Shown),
+        (status = 400, response = Problem),
+        (status = 408, response = Problem),
+        (status = 413, response = Problem),
+    )
+)]
+#[put("/faults")]
+async fn inject(body: web::Bytes, faults: web::Data<Faults>) -> Result<HttpResponse, Problem> {
+    let wanted: Wanted = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
+    let (number, lasts) = faults.begin(wanted)?;
+    let theirs = faults.clone();
+    actix_rt::spawn(async move {
+        sleep(lasts).await;
+        theirs.end(Some(number));
+    });
+    Ok(shown(&faults))
+}
+
+/// End the faults
+#[utoipa::path(
+    operation_id = "endFaults",
+    responses((status = 200, description = "The faults of the moment", body = Shown))
+)]
+#[delete("/faults")]
+async fn end(faults: web::Data<Faults>) -> HttpResponse {
+    faults.end(None);
+    shown(&faults)
+}
+
+fn shown(faults: &Faults) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header(NO_STORE)
-        .json(faults.shown()))
+        .json(faults.shown())
 }

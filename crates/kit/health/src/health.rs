@@ -8,42 +8,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpRequest, HttpResponse, Responder, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, get, http::StatusCode, web};
 use arc_swap::ArcSwap;
+use berth_kit_http::{NO_STORE, Problem, ServiceConfig, duration::compact};
 use serde::Serialize;
-
-use berth_kit_http::{Endpoint, Methods, NO_STORE, Problem, Query, duration::compact};
+use utoipa::ToSchema;
 
 use crate::readiness::{CheckState, Snapshot, Status};
 
-/// `GET /health`: liveness. It answers as long as the process can answer anything; it never looks
-/// at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
-/// else's outage.
-pub const LIVENESS: Endpoint = Endpoint::new(
-    "/health",
-    Methods::GET,
-    || web::to(liveness),
-    include_str!("../openapi/liveness.json"),
-);
+/// The path of liveness.
+pub const LIVENESS: &str = "/health";
 
-/// `GET /ready`: readiness. 503 with the reason keeps traffic away without a restart. With
-/// `?verbose` it lists every check.
-pub const READINESS: Endpoint = Endpoint::new(
-    "/ready",
-    Methods::GET,
-    || web::to(readiness),
-    include_str!("../openapi/readiness.json"),
-);
+/// The path of readiness.
+pub const READINESS: &str = "/ready";
 
-/// `GET /ready/{check}`: what is known of one dependency.
-pub const DEPENDENCY: Endpoint = Endpoint::new(
-    "/ready/{check}",
-    Methods::GET,
-    || web::to(dependency),
-    include_str!("../openapi/dependency.json"),
-);
+/// The path of one dependency.
+pub const DEPENDENCY: &str = "/ready/{check}";
 
-/// Where the process is in its life. It only ever moves forward.
+/// Mounts `/health`, `/ready` and `/ready/{check}`.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.configure(probes).service(one_check);
+}
+
+/// Mounts `/health` and `/ready`.
+pub fn probes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(liveness).service(readiness);
+}
+
+/// Where the process is in its lifecycle. It only ever moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Not every part is up yet.
@@ -124,38 +116,88 @@ impl Health {
     }
 }
 
-/// The body of both probes. What is not there is left out.
-#[derive(Serialize)]
-struct Report<'a> {
+/// Liveness.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Liveness)]
+struct Alive {
+    #[schema(pattern = "^healthy$")]
     status: &'static str,
+    /// Time since the start
+    #[schema(examples("1m30s"))]
+    uptime: String,
+}
+
+/// Readiness. What is not there is left out.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Readiness)]
+struct Report<'a> {
+    status: State,
+    /// Why not
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    #[schema(nullable = false)]
+    reason: Option<Reason>,
+    /// Time since the start
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("1m30s"))]
     uptime: Option<String>,
-    /// Those that are not there.
+    /// Those that are not there
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     failed: Vec<Brief<'a>>,
-    /// All of them.
+    /// All of them
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     checks: Option<Vec<Full<'a>>>,
 }
 
-/// A dependency that is not there. Not why: that is in the log, and may say too much.
-#[derive(Serialize)]
+/// Whether to send traffic here.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ReadinessStatus)]
+enum State {
+    Ready,
+    /// Something is missing that is not required
+    Degraded,
+    #[serde(rename = "not ready")]
+    NotReady,
+}
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = ReadinessReason)]
+enum Reason {
+    #[serde(rename = "starting up")]
+    StartingUp,
+    #[serde(rename = "shutting down")]
+    ShuttingDown,
+    #[serde(rename = "checks failed")]
+    ChecksFailed,
+}
+
+/// A check that has failed. Not why: that is in the log, and may say too much.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FailedCheck)]
 struct Brief<'a> {
     name: &'a str,
+    #[schema(format = "date-time")]
     since: String,
 }
 
-/// A dependency.
-#[derive(Serialize)]
+/// A check.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Check)]
 struct Full<'a> {
     name: &'a str,
-    status: &'static str,
+    status: Status,
     required: bool,
+    #[schema(format = "date-time")]
     since: String,
-    /// Since the last attempt.
+    /// Time since the last attempt
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("1s500ms"))]
     age: Option<String>,
 }
 
@@ -163,7 +205,7 @@ impl<'a> Full<'a> {
     fn new(dependency: &'a CheckState, snapshot: &Snapshot) -> Self {
         Self {
             name: &dependency.policy().name,
-            status: snapshot.status.name(),
+            status: snapshot.status,
             required: dependency.policy().required,
             since: since(snapshot),
             age: snapshot.last.map(|(age, _)| compact(whole_millis(age))),
@@ -179,22 +221,37 @@ fn whole_millis(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Liveness: the process can answer
+///
+/// It never looks at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
+/// else's outage.
+#[utoipa::path(responses((status = 200, description = "It is alive", body = Alive)))]
+#[get("/health")]
 async fn liveness(health: web::Data<Health>) -> impl Responder {
     respond(
         StatusCode::OK,
-        &Report {
+        &Alive {
             status: "healthy",
-            reason: None,
-            uptime: Some(uptime(&health)),
-            failed: Vec::new(),
-            checks: None,
+            uptime: uptime(&health),
         },
     )
 }
 
-async fn readiness(req: HttpRequest, health: web::Data<Health>) -> Result<impl Responder, Problem> {
+/// Readiness: send traffic here
+///
+/// A 503 keeps traffic away without a restart.
+#[utoipa::path(
+    params(("verbose" = Option<String>, Query, description = "List every check", allow_reserved = false)),
+    responses(
+        (status = 200, description = "Ready, or degraded: something is missing that is not required", body = Report),
+        (status = 503, description = "Not ready, and why", body = Report),
+    )
+)]
+#[get("/ready")]
+async fn readiness(req: HttpRequest, health: web::Data<Health>) -> impl Responder {
     // A probe's query is its own business; of ours there is one word.
-    let verbose = Query::parse(req.query_string()).is_ok_and(|query| query.has("verbose"));
+    let mut query = req.query_string().split('&');
+    let verbose = query.any(|pair| pair.split('=').next() == Some("verbose"));
     let phase = health.phase();
     let dependencies = health.dependencies();
     let snapshots: Vec<_> = dependencies
@@ -208,18 +265,18 @@ async fn readiness(req: HttpRequest, health: web::Data<Health>) -> Result<impl R
     };
     let required = missing().any(|(dependency, _)| dependency.policy().required);
     let (status, reason) = match phase {
-        Phase::StartingUp => ("not ready", Some("starting up")),
-        Phase::ShuttingDown => ("not ready", Some("shutting down")),
-        Phase::Ready if required => ("not ready", Some("checks failed")),
-        Phase::Ready if missing().next().is_some() => ("degraded", None),
-        Phase::Ready => ("ready", None),
+        Phase::StartingUp => (State::NotReady, Some(Reason::StartingUp)),
+        Phase::ShuttingDown => (State::NotReady, Some(Reason::ShuttingDown)),
+        Phase::Ready if required => (State::NotReady, Some(Reason::ChecksFailed)),
+        Phase::Ready if missing().next().is_some() => (State::Degraded, None),
+        Phase::Ready => (State::Ready, None),
     };
     let code = if reason.is_some() {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
     };
-    Ok(respond(
+    respond(
         code,
         &Report {
             status,
@@ -239,10 +296,21 @@ async fn readiness(req: HttpRequest, health: web::Data<Health>) -> Result<impl R
                     .collect()
             }),
         },
-    ))
+    )
 }
 
-async fn dependency(
+/// What is known of one check
+#[utoipa::path(
+    operation_id = "dependency",
+    params(("check" = String, Path, description = "Its name")),
+    responses(
+        (status = 200, description = "It has succeeded", body = Full),
+        (status = 404, response = Problem),
+        (status = 503, description = "It has failed, or has not been made yet", body = Full),
+    )
+)]
+#[get("/ready/{check}")]
+async fn one_check(
     name: web::Path<String>,
     health: web::Data<Health>,
 ) -> Result<impl Responder, Problem> {

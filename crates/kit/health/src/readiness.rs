@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 /// A result that is older than so many intervals says nothing any more.
 const STALE_AFTER_INTERVALS: u32 = 3;
 
@@ -128,7 +131,9 @@ struct State {
 }
 
 /// Whether a dependency is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = CheckStatus)]
 pub enum Status {
     /// Nothing is known yet.
     Pending,
@@ -136,18 +141,6 @@ pub enum Status {
     Ok,
     /// It is not, or nothing has been heard of it for too long.
     Failed,
-}
-
-impl Status {
-    /// As the bodies of `/ready` write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// What was known of a dependency at one moment.

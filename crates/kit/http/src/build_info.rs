@@ -1,9 +1,11 @@
 //! What is running.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What is running, from the build and the settings.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct BuildInfo {
     /// `app.name`.
     pub app: String,

@@ -2,9 +2,23 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 /// The longest text that is taken for a duration, in bytes: `humantime` panics on some sums that
 /// need more digits than this to overflow.
 pub const MAX_BYTES: usize = 16;
+
+/// One or more numbers, each with its unit.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(
+    as = Duration,
+    max_length = 16,
+    pattern = "^(0|([0-9]+(ns|us|ms|s|m|h|d))+)$",
+    examples("250ms", "1m30s")
+)]
+pub struct Text(pub String);
 
 /// A duration as a client writes it: `250ms`, `1m30s`.
 #[must_use]
@@ -32,5 +46,11 @@ mod tests {
         assert_eq!(compact(Duration::from_secs(90)), "1m30s");
         let long = Duration::from_millis(90_061_005);
         assert_eq!(humantime::parse_duration(&compact(long)).unwrap(), long);
+    }
+
+    #[test]
+    fn the_documented_length_is_the_one_that_is_held_to() {
+        let schema = serde_json::to_value(<Text as utoipa::PartialSchema>::schema()).unwrap();
+        assert_eq!(schema["maxLength"], MAX_BYTES);
     }
 }

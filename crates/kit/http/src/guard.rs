@@ -1,40 +1,55 @@
-//! What stands between a handler and its connection: a time limit, a net for panics, and one form
-//! for every error.
-//!
-//! It wraps each endpoint rather than the app, because only behind the router is it safe to keep
-//! the request for an answer of our own.
+//! What stands between the connection and whatever is mounted: limits, a time limit, a net for panics, HEAD
+//! where there is GET, and one form for every error.
 
 use std::{
     any::Any,
     future::{Future, Ready, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready as ready_or_pending},
     time::Duration,
 };
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest,
+    Error, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    http::{
+        Method, StatusCode, Uri,
+        header::{CONTENT_TYPE, HeaderMap},
+    },
     rt::time::{Sleep, sleep},
 };
 use pin_project_lite::pin_project;
 
-use crate::{
-    Problem, Timeout,
-    limits::{BodyProgress, Progress},
-};
+use crate::{Limits, Problem, RequestContext, RouteId, RouteTable};
 
-/// Wraps an endpoint.
-pub(crate) struct Guard {
-    timeout: Timeout,
+/// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
+pub(crate) const MAX_TARGET_BYTES: usize = 8192;
+
+/// Middleware around the whole app, however its routes are mounted. Whatever a handler does,
+///
+/// - a target longer than 8 KiB is a 414,
+/// - a body larger than allowed is a 413, at once where `Content-Length` admits it, else when the byte too
+///   many arrives,
+/// - a body that is not there in time is a 408,
+/// - a handler that has not begun its answer in time is a 503, and one that panics a 500,
+/// - HEAD is answered as GET where the path has no HEAD of its own,
+/// - an error has the form of problem details, unless it has a body of its own.
+///
+/// What is left of a body when its request has been answered is not read: the connection closes.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    limits: Limits,
+    table: Arc<RouteTable>,
 }
 
 impl Guard {
-    /// `timeout` is how long the handler may take before its answer starts.
-    pub(crate) fn new(timeout: Timeout) -> Self {
-        Self { timeout }
+    /// Holds requests to `limits`, but for those whose route has its own.
+    #[must_use]
+    pub fn new(limits: Limits, table: Arc<RouteTable>) -> Self {
+        Self { limits, table }
     }
 }
 
@@ -51,14 +66,15 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(GuardService {
             service,
-            timeout: self.timeout.clone(),
+            guard: self.clone(),
         }))
     }
 }
 
-pub(crate) struct GuardService<S> {
+#[derive(Debug)]
+pub struct GuardService<S> {
     service: S,
-    timeout: Timeout,
+    guard: Guard,
 }
 
 impl<S> Service<ServiceRequest> for GuardService<S>
@@ -71,26 +87,61 @@ where
 
     forward_ready!(service);
 
-    fn call(&self, req: ServiceRequest) -> Self::Future {
-        let request = req.request().clone();
-        // The panic hook has logged and counted it; here it only becomes an answer.
-        let call = catch_unwind(AssertUnwindSafe(|| self.service.call(req)));
-        Guarded {
-            request: Some(request),
-            call: call.ok(),
-            timeout: self.timeout.get(),
+    fn call(&self, mut req: ServiceRequest) -> Self::Future {
+        let Guard { limits, table } = &self.guard;
+        let request = RequestContext::current().unwrap_or_else(|| RequestContext::new(&req, table));
+        let mut guarded = Guarded {
+            call: None,
+            refusal: None,
+            limits: limits.clone(),
+            request,
             timer: None,
+        };
+        if target_length(req.uri()) > MAX_TARGET_BYTES {
+            guarded.refusal = Some(Problem::uri_too_long(MAX_TARGET_BYTES));
+            return guarded;
         }
+        if req.method() == Method::HEAD && !has_head(&guarded.request) {
+            req.head_mut().method = Method::GET;
+        }
+        let announced = limits.hold(&mut req, &guarded.request);
+        // The panic hook has logged and counted it; here it only becomes an answer.
+        guarded.call = catch_unwind(AssertUnwindSafe(|| self.service.call(req))).ok();
+        // The request has been routed, so what its route allows is known; its handler has not begun.
+        let allowed = limits.max_body(&guarded.request);
+        if announced.is_some_and(|length| length > allowed as u64) {
+            guarded.refusal = Some(Problem::body_too_large(allowed));
+        }
+        guarded
     }
+}
+
+/// Whether the path has a handler for HEAD itself.
+fn has_head(request: &RequestContext) -> bool {
+    let route = request.table().get(request.route_id());
+    route.methods.iter().any(|method| method == "HEAD")
+}
+
+/// How long the target was in the request line, in bytes.
+fn target_length(uri: &Uri) -> usize {
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let scheme = uri
+        .scheme_str()
+        .map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = uri
+        .authority()
+        .map_or(0, |authority| authority.as_str().len());
+    scheme + authority + path
 }
 
 pin_project! {
     /// A handler at work. Without `call`, it has panicked.
-    pub(crate) struct Guarded<F> {
-        request: Option<HttpRequest>,
+    pub struct Guarded<F> {
         #[pin]
         call: Option<F>,
-        timeout: Duration,
+        refusal: Option<Problem>,
+        limits: Limits,
+        request: RequestContext,
         timer: Option<Pin<Box<Sleep>>>,
     }
 }
@@ -103,72 +154,116 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let Some(refusal) = this.refusal.take() {
+            return Poll::Ready(Err(refusal.into()));
+        }
         let outcome = match this.call.as_mut().as_pin_mut() {
             Some(call) => catch_unwind(AssertUnwindSafe(|| call.poll(cx))),
             None => Err(Box::new(()) as Box<dyn Any + Send>),
         };
+        let fault = || this.limits.clients_fault(this.request);
         let problem = match outcome {
-            Ok(Poll::Ready(Ok(response))) => return Poll::Ready(Ok(in_form(response))),
-            Ok(Poll::Ready(Err(error))) => Problem::from_error(&error),
-            Ok(Poll::Pending) => {
-                // Most handlers answer at the first poll, so the timer is made for the others only.
-                let timeout = *this.timeout;
-                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-                ready_or_pending!(timer.as_mut().poll(cx));
-                Problem::handler_timeout(timeout)
+            Ok(Poll::Ready(Ok(response))) => {
+                return Poll::Ready(Ok(in_form(response, this.request, fault)));
             }
-            Err(_panic) => Problem::internal(),
+            Ok(Poll::Ready(Err(error))) => match error_in_form(&error, fault) {
+                Some(problem) => problem,
+                None => return Poll::Ready(Err(error)),
+            },
+            Ok(Poll::Pending) => {
+                let timeout = || -> Duration {
+                    let own = this.request.timeout();
+                    own.unwrap_or_else(|| this.limits.timeout.get())
+                };
+                // Most handlers answer at the first poll, so the timer is made for the others only.
+                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(timeout())));
+                ready_or_pending!(timer.as_mut().poll(cx));
+                fault().unwrap_or_else(|| Problem::handler_timeout(timeout()))
+            }
+            Err(_panic) => fault().unwrap_or_else(Problem::internal),
         };
         this.call.set(None);
-        let request = this
-            .request
-            .take()
-            .expect("a future is not polled after it is done");
-        let problem = clients_fault(&request).unwrap_or(problem);
-        Poll::Ready(Ok(ServiceResponse::new(request, problem.to_response())))
+        Poll::Ready(Err(problem.into()))
     }
 }
 
-/// The problem with the request's body that explains why its handler got nowhere, if there is one.
-fn clients_fault(request: &HttpRequest) -> Option<Problem> {
-    match request.extensions().get::<BodyProgress>()?.get() {
-        Progress::Flowing => None,
-        Progress::Waiting | Progress::TimedOut => Some(Problem::body_too_slow()),
-        Progress::TooLarge(limit) => Some(Problem::body_too_large(limit)),
+/// What an error becomes; nothing where it has a form already.
+fn error_in_form(error: &Error, fault: impl FnOnce() -> Option<Problem>) -> Option<Problem> {
+    if error.as_error::<Problem>().is_some() {
+        return None;
     }
+    if let Some(problem) = fault() {
+        return Some(problem);
+    }
+    (!has_own_body(&error.error_response())).then(|| Problem::from_error(error))
+}
+
+/// Whether somebody has given this error a body. One that nobody has has its message as plain text.
+fn has_own_body(response: &HttpResponse) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let is_text = content_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    !is_text && !is_empty(response)
 }
 
 /// Gives an error that came from elsewhere (an extractor's, or one with no body at all) the form
 /// that this service's errors have.
-fn in_form(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn in_form(
+    response: ServiceResponse<BoxBody>,
+    request: &RequestContext,
+    fault: impl FnOnce() -> Option<Problem>,
+) -> ServiceResponse<BoxBody> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
     let problem = match response.response().error() {
         Some(error) if error.as_error::<Problem>().is_some() => return response,
-        Some(error) => {
-            clients_fault(response.request()).unwrap_or_else(|| Problem::from_error(error))
+        Some(error) => match fault() {
+            Some(problem) => problem,
+            None if has_own_body(response.response()) => return response,
+            None => Problem::from_error(error),
+        },
+        None if is_empty(response.response()) => {
+            without_details(status, request, response.request().method())
         }
-        None if is_empty(&response) => Problem::new(
-            status,
-            status.canonical_reason().unwrap_or("no further details"),
-        ),
         None => return response,
     };
     let (request, original) = response.into_parts();
-    let mut answer = problem.to_response();
-    for (name, value) in original.headers() {
+    let answer = with_headers_of(original.headers(), problem.to_response());
+    ServiceResponse::new(request, answer)
+}
+
+fn with_headers_of(original: &HeaderMap, mut answer: HttpResponse) -> HttpResponse {
+    for (name, value) in original {
         if !answer.headers().contains_key(name) {
             answer.headers_mut().append(name.clone(), value.clone());
         }
     }
-    ServiceResponse::new(request, answer)
+    answer
 }
 
-fn is_empty(response: &ServiceResponse<BoxBody>) -> bool {
-    matches!(
-        response.response().body().size(),
-        BodySize::None | BodySize::Sized(0)
+fn is_empty(response: &HttpResponse) -> bool {
+    matches!(response.body().size(), BodySize::None | BodySize::Sized(0))
+}
+
+/// What an error with a status and nothing else becomes.
+fn without_details(status: StatusCode, request: &RequestContext, method: &Method) -> Problem {
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        return no_such_method_or_path(request, method);
+    }
+    Problem::new(
+        status,
+        status.canonical_reason().unwrap_or("no further details"),
     )
+}
+
+/// 404, or 405 where the path answers other methods.
+pub(crate) fn no_such_method_or_path(request: &RequestContext, method: &Method) -> Problem {
+    let route = request.route_id();
+    let answers = request.table().get(route).answers();
+    // A route may ask for more than a method, such as a host.
+    if route == RouteId::UNMATCHED || answers.contains(&method.as_str()) {
+        return Problem::not_found();
+    }
+    Problem::method_not_allowed(&answers)
 }

@@ -66,9 +66,12 @@ fn push_random(text: &mut Vec<u8>) {
     }
 }
 
-/// The trace id of a W3C `traceparent`: 32 lower-case hexadecimal digits, not all zero.
+/// The trace id of a W3C `traceparent`: 32 lower-case hexadecimal digits, not all zero; and its flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TraceId([u8; 32]);
+pub struct TraceId {
+    digits: [u8; 32],
+    flags: [u8; 2],
+}
 
 impl TraceId {
     /// The trace that a request with these headers belongs to.
@@ -88,7 +91,7 @@ impl TraceId {
     fn parse(traceparent: &[u8]) -> Option<Self> {
         let (known, more) = traceparent.split_at_checked(55)?;
         let (version, trace_id) = (&known[..2], &known[3..35]);
-        let (parent_id, flags) = (&known[36..52], &known[53..]);
+        let (parent_id, flags) = (&known[36..52], &known[53..55]);
         let well_formed = [2, 35, 52].iter().all(|dash| known[*dash] == b'-')
             && [version, trace_id, parent_id, flags]
                 .into_iter()
@@ -97,13 +100,29 @@ impl TraceId {
             && (more.is_empty() || (version != b"00" && more[0] == b'-' && more.is_ascii()))
             && is_not_zero(trace_id)
             && is_not_zero(parent_id);
-        well_formed.then_some(Self(trace_id.try_into().ok()?))
+        well_formed.then_some(Self {
+            digits: trace_id.try_into().ok()?,
+            flags: flags.try_into().ok()?,
+        })
     }
 
     /// The digits.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.digits
+    }
+
+    /// The `traceparent` of a call that is made on behalf of the request: the same trace and flags, and a
+    /// span id of its own.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let span = fastrand::u64(1..);
+        format!(
+            "00-{}-{span:016x}-{}",
+            text(&self.digits),
+            text(&self.flags)
+        )
     }
 }
 
@@ -144,6 +163,11 @@ mod tests {
             let id = TraceId::parse(text.as_bytes());
             let expected = good.then_some(trace.as_bytes());
             assert_eq!(id.as_ref().map(TraceId::as_bytes), expected, "{text}");
+            if let Some(id) = id {
+                let child = id.traceparent();
+                assert_eq!(TraceId::parse(child.as_bytes()), Some(id), "{child}");
+                assert!(!child.contains(parent), "{child}");
+            }
         }
     }
 

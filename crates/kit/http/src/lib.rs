@@ -1,40 +1,47 @@
 //! What every request passes.
 //!
-//! Problem details for every error, limits on bodies and targets, a net for panics and a time limit around
-//! each handler, 405 with `Allow`, request and trace ids, strict queries, and the OpenAPI document. An
-//! [`Endpoint`] declares where it is, what it answers to and how it is documented; all of this follows from
-//! that.
+//! Whatever a service mounts with [`Routes`], and however, passes the [`Guard`]: problem details for every
+//! error, limits on bodies and targets, a net for panics, a time limit, 405 with `Allow`, HEAD with GET. Each
+//! request has a [`RequestContext`] with its ids; [`Query`] and [`Valid`] refuse what is wrong with a reason;
+//! the OpenAPI document follows from the types.
 //!
 //! This crate knows no endpoint of anybody's, no setting, no metric and no socket.
 
+mod body;
 mod build_info;
-pub mod context;
 pub mod duration;
-mod endpoint;
 mod guard;
+pub mod ids;
 mod limits;
+mod mount;
 mod observe;
 mod observer;
 pub mod openapi;
 mod problem;
 mod query;
-mod resource;
+mod request;
 mod routes;
+mod table;
 mod timeout;
+mod valid;
 
-use actix_web::{http::header, web};
+use actix_web::{HttpRequest, http::header, web};
 
+pub use body::Limits;
 pub use build_info::BuildInfo;
-pub use context::{RequestId, TraceId};
-pub use endpoint::{Endpoint, Methods};
-pub use limits::Limits;
+pub use guard::Guard;
+pub use ids::{RequestId, TraceId};
+pub use limits::RouteLimits;
+pub use mount::{Documented, Mount, Scope, ServiceConfig, scope};
 pub use observe::Observed;
 pub use observer::{Observe, Outcome};
 pub use problem::Problem;
 pub use query::{Query, QueryError};
-pub use resource::{Conflict, Resource};
-pub use routes::{Known, Route, RouteId, Routes, UNMATCHED};
+pub use request::{InRequest, RequestContext, in_request};
+pub use routes::{Conflict, Routes, Survey};
+pub use table::{Route, RouteId, RouteTable, UNMATCHED};
 pub use timeout::Timeout;
+pub use valid::Valid;
 
 /// Answers that are true only now must not be kept by a cache on the way.
 pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
@@ -42,24 +49,17 @@ pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
     header::HeaderValue::from_static("no-store"),
 );
 
-/// Mounts `resources` on an [`App`](actix_web::App): each behind its time limit and a net for panics, and
-/// with `/openapi.json` where that is among them.
-///
-/// What no endpoint answers becomes a 404, a known path with another method a 405 with `Allow`. Extractors
-/// collect bodies as large as `limits` allow.
-pub fn configure(
-    cfg: &mut web::ServiceConfig,
-    resources: &[Resource],
-    document: &web::Data<openapi::Document>,
-    limits: &Limits,
-) {
-    let largest = limits.max_body_bytes;
-    cfg.app_data(document.clone())
-        .app_data(web::PayloadConfig::new(largest))
-        .app_data(web::JsonConfig::default().limit(largest))
-        .app_data(web::FormConfig::default().limit(largest));
-    for resource in resources {
-        resource.mount(cfg, &limits.body_timeout);
-    }
-    cfg.default_service(web::to(problem::not_found));
+/// What an [`App`](actix_web::App) has before anything is mounted on it: what no route answers becomes a 404, a
+/// known path with another method a 405 with `Allow`; and extractors collect bodies as large as the [`Guard`]
+/// lets through.
+pub fn configure(cfg: &mut web::ServiceConfig) {
+    let any = usize::MAX;
+    cfg.app_data(web::PayloadConfig::new(any))
+        .app_data(web::JsonConfig::default().limit(any))
+        .app_data(web::FormConfig::default().limit(any))
+        .default_service(web::to(no_route));
+}
+
+async fn no_route(req: HttpRequest, request: RequestContext) -> Problem {
+    guard::no_such_method_or_path(&request, req.method())
 }

@@ -2,7 +2,7 @@
 //!
 //! Metrics and access log want the same: to be told once about every exchange, however it ends:
 //! answered, refused, panicked, cut off, or left by the client halfway. [`Observed`] is that
-//! middleware.
+//! middleware. It also makes the request's context, and has its id stand in the answer.
 //!
 //! It is on the path of every request, so what it keeps of one lies in a box of its own, which a
 //! worker uses again for the next: the futures that are moved around hold a pointer, and nothing is
@@ -20,15 +20,17 @@ use std::{
 };
 
 use actix_web::{
-    Error,
-    body::{BodySize, MessageBody},
+    Error, HttpResponse,
+    body::{BodySize, BoxBody, MessageBody},
     dev::{ResponseHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{Method, StatusCode},
     web::Bytes,
 };
 use pin_project_lite::pin_project;
 
-use crate::{Observe, Outcome, Routes};
+use crate::{
+    Observe, Outcome, RequestContext, RouteId, RouteTable, ids::X_REQUEST_ID, request::Entered,
+};
 
 /// The most boxes that a worker keeps for requests to come. Each keeps memory around it from going back to the
 /// system, where it was one of thousands.
@@ -43,17 +45,17 @@ pub struct Observed<O: Observe> {
 /// What all exchanges of a worker share.
 struct Watch<O: Observe> {
     observer: O,
-    routes: Arc<Routes>,
+    table: Arc<RouteTable>,
     /// Of exchanges that are over.
     spare: RefCell<Vec<Box<State<O::Record>>>>,
 }
 
 impl<O: Observe> Observed<O> {
     /// Tells `observer` about every exchange that passes.
-    pub fn new(observer: O, routes: Arc<Routes>) -> Self {
+    pub fn new(observer: O, table: Arc<RouteTable>) -> Self {
         let watch = Watch {
             observer,
-            routes,
+            table,
             spare: RefCell::default(),
         };
         Self {
@@ -107,7 +109,7 @@ where
     forward_ready!(service);
 
     fn call(&self, req: ServiceRequest) -> Self::Future {
-        let mut exchange = Exchange::begin(&self.watch, &req);
+        let exchange = Exchange::begin(&self.watch, &req);
         let entered = exchange.enter();
         let call = self.service.call(req);
         drop(entered);
@@ -137,7 +139,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let entered = this.exchange.as_mut().map(Exchange::enter);
+        let entered = this.exchange.as_ref().map(Exchange::enter);
         let polled = this.call.poll(cx);
         drop(entered);
         let outcome = ready_or_pending!(polled);
@@ -147,33 +149,33 @@ where
             .expect("a future is not polled after it is done");
         Poll::Ready(match outcome {
             Ok(mut response) => {
+                if let Some(pattern) = response.request().match_pattern() {
+                    exchange.state().request.answered_by(&pattern);
+                }
                 exchange.respond(response.response_mut().head_mut());
-                let is_head = response.request().method() == Method::HEAD;
-                let status = response.status();
-                Ok(response.map_body(|_, body| {
-                    let size = match (status, body.size()) {
-                        // Such a body is not asked for.
-                        _ if is_head => Some(0),
-                        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _)
-                        | (_, BodySize::None) => Some(0),
-                        (_, BodySize::Sized(size)) => Some(size),
-                        (_, BodySize::Stream) => None,
-                    };
-                    exchange.outcome().complete = size == Some(0);
-                    ObservedBody {
-                        body,
-                        size,
-                        exchange,
-                    }
-                }))
+                Ok(response.map_body(|head, body| ObservedBody::new(head.status, body, exchange)))
             }
-            Err(error) => {
-                let outcome = exchange.outcome();
-                outcome.status = Some(error.as_response_error().status_code());
-                outcome.complete = true;
+            Err(mut error) => {
+                // Its answer is made from it later, by whoever has the connection.
+                let exchange = RefCell::new(Some(exchange));
+                error.add_response_mapper(move |answer| observe_error(&exchange, answer));
                 Err(error)
             }
         })
+    }
+}
+
+fn observe_error<O: Observe>(
+    exchange: &RefCell<Option<Exchange<O>>>,
+    mut answer: HttpResponse,
+) -> HttpResponse {
+    match exchange.take() {
+        Some(mut exchange) => {
+            exchange.respond(answer.head_mut());
+            answer
+                .map_body(|head, body| BoxBody::new(ObservedBody::new(head.status, body, exchange)))
+        }
+        None => answer,
     }
 }
 
@@ -185,6 +187,24 @@ pin_project! {
         // How much of it is asked for, where that is known.
         size: Option<u64>,
         exchange: Exchange<O>,
+    }
+}
+
+impl<B: MessageBody, O: Observe> ObservedBody<B, O> {
+    fn new(status: StatusCode, body: B, mut exchange: Exchange<O>) -> Self {
+        let size = match (status, body.size()) {
+            // Such a body is not asked for.
+            _ if exchange.state().is_head => Some(0),
+            (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) | (_, BodySize::None) => Some(0),
+            (_, BodySize::Sized(size)) => Some(size),
+            (_, BodySize::Stream) => None,
+        };
+        exchange.outcome().complete = size == Some(0);
+        Self {
+            body,
+            size,
+            exchange,
+        }
     }
 }
 
@@ -228,35 +248,42 @@ struct Exchange<O: Observe> {
 
 struct State<R> {
     record: R,
+    request: RequestContext,
+    is_head: bool,
     started: Instant,
     outcome: Outcome,
 }
 
 impl<O: Observe> Exchange<O> {
     fn begin(watch: &Rc<Watch<O>>, req: &ServiceRequest) -> Self {
-        let route = watch.routes.find(req);
         let outcome = Outcome {
-            route,
+            route: RouteId::UNMATCHED,
             status: None,
             bytes: 0,
             elapsed: Duration::ZERO,
             complete: false,
         };
         let started = Instant::now();
+        let request = RequestContext::new(req, &watch.table);
+        let is_head = req.method() == Method::HEAD;
         let spare = watch.spare.borrow_mut().pop();
         let mut state = match spare {
             Some(mut state) => {
+                state.request = request;
+                state.is_head = is_head;
                 state.started = started;
                 state.outcome = outcome;
                 state
             }
             None => Box::new(State {
                 record: O::Record::default(),
+                request,
+                is_head,
                 started,
                 outcome,
             }),
         };
-        watch.observer.begin(&mut state.record, req, route);
+        watch.observer.begin(&mut state.record, req);
         Self {
             watch: Rc::clone(watch),
             state: Some(state),
@@ -270,10 +297,8 @@ impl<O: Observe> Exchange<O> {
     }
 
     /// Until what this gives is dropped, by a panic, too.
-    fn enter(&mut self) -> Entered<'_, O> {
-        let watch = Rc::clone(&self.watch);
-        watch.observer.enter(&mut self.state().record);
-        Entered(self)
+    fn enter(&self) -> Option<Entered> {
+        self.state.as_ref().map(|state| state.request.enter())
     }
 
     fn outcome(&mut self) -> &mut Outcome {
@@ -281,20 +306,10 @@ impl<O: Observe> Exchange<O> {
     }
 
     fn respond(&mut self, head: &mut ResponseHead) {
-        let watch = Rc::clone(&self.watch);
         let state = self.state();
-        watch.observer.respond(&mut state.record, head);
+        let id = state.request.request_id().header_value();
+        head.headers_mut().insert(X_REQUEST_ID, id);
         state.outcome.status = Some(head.status);
-    }
-}
-
-/// Something of the exchange is being polled.
-struct Entered<'a, O: Observe>(&'a mut Exchange<O>);
-
-impl<O: Observe> Drop for Entered<'_, O> {
-    fn drop(&mut self) {
-        let watch = Rc::clone(&self.0.watch);
-        watch.observer.leave(&mut self.0.state().record);
     }
 }
 
@@ -304,7 +319,9 @@ impl<O: Observe> Drop for Exchange<O> {
             return;
         };
         state.outcome.elapsed = state.started.elapsed();
-        self.watch.observer.end(&mut state.record, &state.outcome);
+        state.outcome.route = state.request.route_id();
+        let observer = &self.watch.observer;
+        observer.end(&mut state.record, &state.request, &state.outcome);
         let mut spare = self.watch.spare.borrow_mut();
         if spare.len() < MAX_SPARE {
             spare.push(state);

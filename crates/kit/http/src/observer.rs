@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use actix_web::{
-    dev::{ResponseHead, ServiceRequest},
-    http::StatusCode,
-};
+use actix_web::{dev::ServiceRequest, http::StatusCode};
 
-use crate::RouteId;
+use crate::{RequestContext, RouteId};
 
 /// Is told about every exchange.
 pub trait Observe: 'static {
@@ -16,48 +13,24 @@ pub trait Observe: 'static {
     type Record: Default + 'static;
 
     /// A request has arrived. What `record` holds is that of an earlier one.
-    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest, route: RouteId);
-
-    /// The head of the answer is ready to be sent, and may be added to.
-    fn respond(&self, _record: &mut Self::Record, _head: &mut ResponseHead) {}
-
-    /// Something of the exchange is about to be polled.
-    fn enter(&self, _record: &mut Self::Record) {}
-
-    /// And has been.
-    fn leave(&self, _record: &mut Self::Record) {}
+    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest);
 
     /// The exchange is over.
-    fn end(&self, record: &mut Self::Record, outcome: &Outcome);
+    fn end(&self, record: &mut Self::Record, request: &RequestContext, outcome: &Outcome);
 }
 
 /// Two observers, one after the other.
 impl<A: Observe, B: Observe> Observe for (A, B) {
     type Record = (A::Record, B::Record);
 
-    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest, route: RouteId) {
-        self.0.begin(&mut record.0, req, route);
-        self.1.begin(&mut record.1, req, route);
+    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest) {
+        self.0.begin(&mut record.0, req);
+        self.1.begin(&mut record.1, req);
     }
 
-    fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
-        self.0.respond(&mut record.0, head);
-        self.1.respond(&mut record.1, head);
-    }
-
-    fn enter(&self, record: &mut Self::Record) {
-        self.0.enter(&mut record.0);
-        self.1.enter(&mut record.1);
-    }
-
-    fn leave(&self, record: &mut Self::Record) {
-        self.1.leave(&mut record.1);
-        self.0.leave(&mut record.0);
-    }
-
-    fn end(&self, record: &mut Self::Record, outcome: &Outcome) {
-        self.0.end(&mut record.0, outcome);
-        self.1.end(&mut record.1, outcome);
+    fn end(&self, record: &mut Self::Record, request: &RequestContext, outcome: &Outcome) {
+        self.0.end(&mut record.0, request, outcome);
+        self.1.end(&mut record.1, request, outcome);
     }
 }
 
@@ -65,33 +38,15 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 impl<A: Observe> Observe for Option<A> {
     type Record = A::Record;
 
-    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest, route: RouteId) {
+    fn begin(&self, record: &mut Self::Record, req: &ServiceRequest) {
         if let Some(observer) = self {
-            observer.begin(record, req, route);
+            observer.begin(record, req);
         }
     }
 
-    fn respond(&self, record: &mut Self::Record, head: &mut ResponseHead) {
+    fn end(&self, record: &mut Self::Record, request: &RequestContext, outcome: &Outcome) {
         if let Some(observer) = self {
-            observer.respond(record, head);
-        }
-    }
-
-    fn enter(&self, record: &mut Self::Record) {
-        if let Some(observer) = self {
-            observer.enter(record);
-        }
-    }
-
-    fn leave(&self, record: &mut Self::Record) {
-        if let Some(observer) = self {
-            observer.leave(record);
-        }
-    }
-
-    fn end(&self, record: &mut Self::Record, outcome: &Outcome) {
-        if let Some(observer) = self {
-            observer.end(record, outcome);
+            observer.end(record, request, outcome);
         }
     }
 }

@@ -1,66 +1,70 @@
-//! `GET /openapi.json`: the contract for machines, put together from the endpoints themselves.
+//! `GET /openapi.json`: the contract for machines, put together from the handlers' own documentation.
 
-use actix_web::{HttpResponse, Responder, http::header, web};
-use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
-use crate::{BuildInfo, Endpoint, Methods, Resource};
+use actix_web::{HttpResponse, Responder, get, http::header, web};
+use serde::Serialize;
+use utoipa::{
+    PartialSchema, ToResponse, ToSchema,
+    openapi::{
+        ComponentsBuilder, Content, Info, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Response,
+        ResponseBuilder, Schema, Server, path::HttpMethod,
+    },
+};
 
-/// `GET /openapi.json`
-pub const ENDPOINT: Endpoint = Endpoint::new(
-    "/openapi.json",
-    Methods::GET,
-    || web::to(document),
-    include_str!("../openapi/openapi.json"),
-);
-
-/// What every part may refer to.
-const COMPONENTS: &str = include_str!("../openapi/components.json");
+use crate::{BuildInfo, Problem, ServiceConfig, Survey};
 
 /// The document of a port.
 #[derive(Debug)]
 pub struct Document(web::Bytes);
 
-/// What documents an endpoint is no JSON object.
+/// The documentation of the handlers cannot be written down.
 #[derive(Debug, thiserror::Error)]
-#[error("the OpenAPI documentation of {path} is no JSON object of operations: {source}")]
-pub struct Error {
-    path: String,
-    source: serde_json::Error,
-}
+#[error("the OpenAPI document cannot be written: {0}")]
+pub struct Error(#[from] serde_json::Error);
 
 impl Document {
-    /// The document of these resources.
+    /// The document of what is mounted. Each operation has problem details as its `default` response, unless it
+    /// says itself what else it answers.
     ///
     /// # Errors
     ///
-    /// When what documents one of them is no JSON object.
-    pub fn new(resources: &[Resource], info: &BuildInfo) -> Result<Self, Error> {
-        let error = |path: &str| {
-            let path = path.to_owned();
-            move |source| Error { path, source }
-        };
-        let mut paths = Map::new();
-        for resource in resources {
-            let path = resource.path().as_ref();
-            paths.insert(path.to_owned(), resource.openapi().map_err(error(path))?);
+    /// When it cannot be JSON.
+    pub fn new(survey: &Survey, info: &BuildInfo) -> Result<Self, Error> {
+        let mut paths = Paths::new();
+        let mut ids: HashMap<_, usize> = HashMap::new();
+        let operations = &survey.documented.operations;
+        for known in operations {
+            *ids.entry(&known.operation.operation_id).or_default() += 1;
         }
-        let components: Value =
-            serde_json::from_str(COMPONENTS).map_err(error("the components"))?;
-        let document = json!({
-            "openapi": "3.1.0",
-            "info": {
-                "title": info.app,
-                "version": info.version,
-                "license": {
-                    "name": "MIT OR Apache-2.0",
-                    "identifier": "MIT OR Apache-2.0",
-                },
-            },
-            "servers": [{ "url": "/" }],
-            "paths": paths,
-            "components": components,
-        });
-        Ok(Self(document.to_string().into()))
+        for known in operations {
+            let mut operation = known.operation.clone();
+            // An operation id is one operation's: what answers several methods has several.
+            if ids.get(&operation.operation_id) > Some(&1) {
+                let method = method_name(&known.method).to_ascii_lowercase();
+                operation.operation_id = operation.operation_id.map(|id| format!("{id}_{method}"));
+            }
+            let default = RefOr::Ref(Ref::from_response_name(PROBLEM));
+            let responses = &mut operation.responses.responses;
+            responses.entry("default".to_owned()).or_insert(default);
+            let item = PathItem::new(known.method.clone(), operation);
+            match paths.paths.get_mut(&known.path) {
+                Some(path) => path.merge_operations(item),
+                None => drop(paths.paths.insert(known.path.clone(), item)),
+            }
+        }
+        let components = ComponentsBuilder::new()
+            .schema(PROBLEM, Problem::schema())
+            .schemas_from_iter(survey.documented.schemas.iter().cloned())
+            .response(PROBLEM, problem())
+            .build();
+        let document = OpenApiBuilder::new()
+            .info(Info::new(info.app.as_str(), info.version.as_str()))
+            .servers(Some([Server::new("/")]))
+            .paths(paths)
+            .components(Some(components))
+            .build();
+        Ok(Self(document.to_json()?.into()))
     }
 
     /// As it is sent.
@@ -70,7 +74,77 @@ impl Document {
     }
 }
 
-async fn document(document: web::Data<Document>) -> impl Responder {
+/// The method, as a request names it.
+pub(crate) fn method_name(method: &HttpMethod) -> &'static str {
+    match method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
+        HttpMethod::Delete => "DELETE",
+        HttpMethod::Options => "OPTIONS",
+        HttpMethod::Head => "HEAD",
+        HttpMethod::Patch => "PATCH",
+        HttpMethod::Trace => "TRACE",
+    }
+}
+
+/// What problem details are called in the document.
+const PROBLEM: &str = "Problem";
+
+/// RFC 9457 problem details; a kind of problem may have members of its own.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "it is here for its documentation")]
+struct Details {
+    /// A URI that names the kind of problem; `about:blank` where the status says it all
+    #[schema(format = "uri-reference", default = "about:blank")]
+    r#type: String,
+    title: String,
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What a person can do about it
+    detail: String,
+}
+
+fn problem() -> Response {
+    ResponseBuilder::new()
+        .description("What is wrong, under its true status")
+        .content(
+            "application/problem+json",
+            Content::new(Some(Ref::from_schema_name(PROBLEM))),
+        )
+        .build()
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Details::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn name() -> std::borrow::Cow<'static, str> {
+        PROBLEM.into()
+    }
+}
+
+impl ToResponse<'static> for Problem {
+    fn response() -> (&'static str, RefOr<Response>) {
+        (PROBLEM, RefOr::T(problem()))
+    }
+}
+
+/// Mounts `/openapi.json`.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(openapi);
+}
+
+/// This document
+#[utoipa::path(
+    operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+#[get("/openapi.json")]
+async fn openapi(document: web::Data<Document>) -> impl Responder {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .body(document.0.clone())

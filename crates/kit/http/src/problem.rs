@@ -4,13 +4,14 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
-    error::PayloadError,
+    error::{JsonPayloadError, PayloadError},
     http::{
         StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderMap, HeaderValue, TryIntoHeaderPair},
     },
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{QueryError, duration::compact};
 
@@ -18,21 +19,43 @@ use crate::{QueryError, duration::compact};
 /// what a person can do about it.
 ///
 /// A handler returns it as its error, or directly as its answer.
+///
+/// ```
+/// use actix_web::http::{StatusCode, header};
+/// use berth_kit_http::Problem;
+///
+/// let out_of_stock = Problem::new(StatusCode::CONFLICT, "there are only 3 left; order fewer")
+///     .with_type("https://shop.example/problems/out-of-stock")
+///     .with_title("Out of stock")
+///     .with_member("left", 3)
+///     .with_header((header::RETRY_AFTER, 3600));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
-    allow: Option<HeaderValue>,
+    /// What most have nothing of.
+    more: Option<Box<More>>,
 }
 
-/// The members of RFC 9457. `type` is `about:blank`: the status says it all, so `title` is the
-/// status's own phrase.
+#[derive(Debug, Clone, Default)]
+struct More {
+    kind: Option<Cow<'static, str>>,
+    title: Option<Cow<'static, str>>,
+    members: Map<String, Value>,
+    headers: HeaderMap,
+}
+
+/// The members of RFC 9457. Without a `type` of its own, which is `about:blank`, the status says it all, so
+/// `title` is the status's own phrase.
 #[derive(Serialize)]
 struct Body<'a> {
-    r#type: &'static str,
+    r#type: &'a str,
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    members: Option<&'a Map<String, Value>>,
 }
 
 impl Problem {
@@ -41,8 +64,55 @@ impl Problem {
         Self {
             status,
             detail: detail.into(),
-            allow: None,
+            more: None,
         }
+    }
+
+    /// With a `type` of its own: a URI that names this kind of problem, for programs.
+    #[must_use]
+    pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.more().kind = Some(uri.into());
+        self
+    }
+
+    /// With a `title` of its own, which is the same for all problems of one `type`.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
+        self.more().title = Some(title.into());
+        self
+    }
+
+    /// With a member of its own beside those of the RFC, whose names it must not have. What cannot be JSON
+    /// becomes `null`.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Serialize) -> Self {
+        if !["type", "title", "status", "detail"].contains(&name) {
+            let value = serde_json::to_value(value).unwrap_or_default();
+            self.more().members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// With a header, such as `Retry-After` or `WWW-Authenticate`. One that cannot be sent is left out.
+    #[must_use]
+    pub fn with_header(mut self, header: impl TryIntoHeaderPair) -> Self {
+        if let Ok((name, value)) = header.try_into_pair() {
+            self.more().headers.append(name, value);
+        }
+        self
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// 404: there is nothing at this path.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "there is nothing at this path; /openapi.json lists what there is",
+        )
     }
 
     /// 400: the request is wrong and will stay so.
@@ -54,13 +124,11 @@ impl Problem {
     #[must_use]
     pub fn method_not_allowed(allowed: &[&str]) -> Self {
         let allow = allowed.join(", ");
-        Self {
-            allow: HeaderValue::from_str(&allow).ok(),
-            ..Self::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                format!("this path answers {allow}"),
-            )
-        }
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("this path answers {allow}"),
+        )
+        .with_header((header::ALLOW, allow))
     }
 
     /// 408: the body did not arrive in time.
@@ -123,6 +191,9 @@ impl Problem {
         if let Some(error) = error.as_error::<PayloadError>() {
             return Self::from(error);
         }
+        if let Some(error) = error.as_error::<JsonPayloadError>() {
+            return Self::from_json(error);
+        }
         let status = error.as_response_error().status_code();
         if status.is_client_error() {
             Self::new(status, error.to_string())
@@ -142,16 +213,49 @@ impl Problem {
         response
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header(crate::NO_STORE);
-        if let Some(allow) = &self.allow {
-            response.insert_header((header::ALLOW, allow.clone()));
+        let more = self.more.as_deref();
+        for (name, value) in more.iter().flat_map(|more| &more.headers) {
+            response.append_header((name, HeaderValue::clone(value)));
         }
+        let kind = more.and_then(|more| more.kind.as_deref());
+        let title = more.and_then(|more| more.title.as_deref());
+        let phrase = self.status.canonical_reason().unwrap_or("Unknown");
         let body = Body {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Unknown"),
+            r#type: kind.unwrap_or("about:blank"),
+            title: title.unwrap_or(phrase),
             status: self.status.as_u16(),
             detail: &self.detail,
+            members: more.map(|more| &more.members),
         };
         response.json(body)
+    }
+
+    fn from_json(error: &JsonPayloadError) -> Self {
+        match error {
+            JsonPayloadError::ContentType => Self::not_json(),
+            JsonPayloadError::Deserialize(error) => Self::wrong_json(error),
+            JsonPayloadError::Payload(error) => Self::from(error),
+            JsonPayloadError::Overflow { limit }
+            | JsonPayloadError::OverflowKnownLength { limit, .. } => Self::body_too_large(*limit),
+            other => Self::new(other.status_code(), other.to_string()),
+        }
+    }
+
+    /// 415: a body that does not say that it is JSON.
+    pub(crate) fn not_json() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body must be JSON; send it with Content-Type: application/json",
+        )
+    }
+
+    /// 400 for what is no JSON, 422 for JSON that is not what was asked for; both say where.
+    pub(crate) fn wrong_json(error: &serde_json::Error) -> Self {
+        if error.is_data() {
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+        } else {
+            Self::bad_request(format!("the body is no valid JSON: {error}"))
+        }
     }
 }
 
@@ -200,12 +304,4 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         Self::bad_request(error.to_string())
     }
-}
-
-/// 404 for what no endpoint answers.
-pub(crate) async fn not_found() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "there is nothing at this path; /openapi.json lists what there is",
-    )
 }

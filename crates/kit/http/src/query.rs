@@ -1,9 +1,43 @@
-//! A strict reader of query strings.
+//! A strict extractor for query strings.
 //!
-//! The usual decoders pass broken percent-encoding through as text, so a client's mistake would
-//! come back to it as data. This one says what is wrong.
+//! The usual ones pass broken percent-encoding through as text, so a client's mistake would come back to it as
+//! data. This one says what is wrong, and with which parameter.
 
-use std::borrow::Cow;
+use std::{
+    future::{Ready, ready},
+    str,
+};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use serde::de::DeserializeOwned;
+
+use crate::Problem;
+
+/// The parameters of the query string, form-encoded: `+` is a space, `%XX` a byte. What is badly encoded, no value
+/// of its field, or given twice for a field that takes one value, is a 400. So is a parameter that there is no
+/// field for, where `T` has `#[serde(deny_unknown_fields)]`.
+///
+/// ```
+/// use actix_web::{Responder, get};
+/// use berth_kit_http::Query;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Page {
+///     #[serde(default)]
+///     offset: u32,
+///     #[serde(default)]
+///     tag: Vec<String>,
+/// }
+///
+/// #[get("/orders")]
+/// async fn list(Query(page): Query<Page>) -> impl Responder {
+///     format!("from {}, with {:?}", page.offset, page.tag)
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query<T>(pub T);
 
 /// Why a query string cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,112 +48,107 @@ pub enum QueryError {
     /// Decoded, it is not UTF-8.
     #[error("the query is not UTF-8 once it is decoded")]
     Utf8,
-    /// A parameter that may stand once stands more often.
-    #[error("the query parameter '{0}' may be given only once")]
-    Repeated(&'static str),
+    /// A parameter that is missing, that there is not, that has a wrong value or more than one.
+    #[error("{0}")]
+    Value(String),
 }
 
-/// The decoded parameters of a query string, in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Query<'a> {
-    /// Reads `name=value` pairs joined by `&`, form-encoded: `+` is a space, `%XX` a byte.
+impl<T: DeserializeOwned> Query<T> {
+    /// Reads a query string.
     ///
     /// # Errors
     ///
-    /// When any name or value in it, asked for or not, has a broken percent-encoding or is not
-    /// UTF-8.
-    pub fn parse(query: &'a str) -> Result<Self, QueryError> {
-        query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                Ok((decode(name)?, decode(value)?))
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-
-    /// Whether the parameter `name` is there.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(n, _)| n == name)
-    }
-
-    /// The value of the parameter `name`, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// When it is there more than once: whichever one we took would be the wrong one for somebody.
-    pub fn one(&self, name: &'static str) -> Result<Option<&str>, QueryError> {
-        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v);
-        let first = values.next();
-        if values.next().is_some() {
-            return Err(QueryError::Repeated(name));
+    /// When anything in it is not what `T` says, or badly encoded.
+    pub fn read(query: &str) -> Result<Self, QueryError> {
+        for part in query.split(['&', '=']) {
+            check(part)?;
         }
-        Ok(first.map(AsRef::as_ref))
+        let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        serde_path_to_error::deserialize(pairs)
+            .map(Self)
+            .map_err(|error| wrong(query, &error))
     }
 }
 
-/// Form-decodes one name or value. Borrows where there is nothing to decode.
-fn decode(text: &str) -> Result<Cow<'_, str>, QueryError> {
-    if !text.contains(['%', '+']) {
-        return Ok(Cow::Borrowed(text));
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::read(req.query_string()).map_err(Problem::from))
+    }
+}
+
+fn wrong(query: &str, error: &serde_path_to_error::Error<serde::de::value::Error>) -> QueryError {
+    let name = error.path().to_string();
+    let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
+    QueryError::Value(match pairs.iter().filter(|(n, _)| *n == name).count() {
+        0 => format!("the query: {}", error.inner()),
+        1 => format!("the query parameter '{name}': {}", error.inner()),
+        _ => format!("the query parameter '{name}' may be given only once"),
+    })
+}
+
+/// Whether a name or a value is well encoded.
+fn check(text: &str) -> Result<(), QueryError> {
+    if !text.contains('%') {
+        return Ok(());
     }
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let high = bytes.next().and_then(hex).ok_or(QueryError::Percent)?;
-                let low = bytes.next().and_then(hex).ok_or(QueryError::Percent)?;
-                high << 4 | low
-            }
-            other => other,
+        decoded.push(if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            let (high, low) = (digit(), digit());
+            let byte = high.zip(low).map(|(high, low)| high << 4 | low);
+            byte.and_then(|byte| u8::try_from(byte).ok())
+                .ok_or(QueryError::Percent)?
+        } else {
+            byte
         });
     }
-    String::from_utf8(decoded)
-        .map(Cow::Owned)
+    str::from_utf8(&decoded)
+        .map(|_| ())
         .map_err(|_| QueryError::Utf8)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
-    fn name(query: &str) -> Result<Option<String>, QueryError> {
-        Ok(Query::parse(query)?.one("name")?.map(str::to_owned))
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Params {
+        name: Option<String>,
+        n: Option<u8>,
+        #[serde(default)]
+        tag: Vec<String>,
+    }
+
+    fn read(query: &str) -> Result<Params, QueryError> {
+        Query::read(query).map(|Query(params)| params)
     }
 
     #[test]
     fn decodes_what_is_well_formed() {
         for (query, expected) in [
             ("", None),
-            ("other=1", None),
+            ("n=1", None),
             ("name=Ada", Some("Ada")),
             ("name=", Some("")),
             ("name", Some("")),
-            ("a=1&name=Ada+Lovelace&b=2", Some("Ada Lovelace")),
+            ("n=1&name=Ada+Lovelace&tag=2", Some("Ada Lovelace")),
             ("name=%41%64a", Some("Ada")),
             ("na%6De=Ada", Some("Ada")),
             ("name=a=b", Some("a=b")),
             ("name=%E2%9C%93", Some("✓")),
             ("&&name=x&", Some("x")),
         ] {
-            assert_eq!(name(query).unwrap().as_deref(), expected, "{query}");
+            assert_eq!(read(query).unwrap().name.as_deref(), expected, "{query}");
         }
+        assert_eq!(read("tag=a&tag=b&tag=c").unwrap().tag, ["a", "b", "c"]);
     }
 
     #[test]
@@ -132,11 +161,24 @@ mod tests {
             "%=1",
             "other=%g0&name=x",
         ] {
-            assert_eq!(name(query), Err(QueryError::Percent), "{query}");
+            assert_eq!(read(query), Err(QueryError::Percent), "{query}");
         }
-        assert_eq!(name("name=%ff"), Err(QueryError::Utf8));
-        assert_eq!(name("name=%c3%28"), Err(QueryError::Utf8));
-        assert_eq!(name("name=a&name=b"), Err(QueryError::Repeated("name")));
-        assert_eq!(name("other=a&other=b"), Ok(None));
+        assert_eq!(read("name=%ff"), Err(QueryError::Utf8));
+        assert_eq!(read("name=%c3%28"), Err(QueryError::Utf8));
+        for query in ["nme=Ada", "name=Ada&nme=", "nme", "Name=Ada"] {
+            let error = read(query).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{query}: {error}");
+            assert!(error.contains("`tag`"), "{query}: {error}");
+        }
+        for (query, text) in [
+            ("name=a&name=b", "'name' may be given only once"),
+            ("n=1&n=1", "'n' may be given only once"),
+            ("n=x", "'n': invalid digit"),
+            ("n=256", "'n': number too large"),
+        ] {
+            let error = read(query).unwrap_err();
+            assert!(matches!(error, QueryError::Value(_)), "{query}: {error}");
+            assert!(error.to_string().contains(text), "{query}: {error}");
+        }
     }
 }

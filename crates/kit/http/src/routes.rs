@@ -1,227 +1,375 @@
-//! Endpoints by their path.
+//! What a service mounts, and what is known of it once it is mounted.
 
-use std::{borrow::Cow, panic::Location};
+use std::{cell::RefCell, collections::HashMap, fmt, future::ready, rc::Rc, sync::Arc};
 
-use actix_web::web;
-use serde_json::{Map, Value};
+use actix_web::{
+    App, HttpResponse,
+    introspection::{IntrospectionNode, IntrospectionTree, ResourceType},
+    test, web,
+};
 
-use crate::{Endpoint, Methods, Problem, Timeout, guard::Guard};
+use crate::{
+    Route, ServiceConfig,
+    mount::{Documentation, Documented},
+    openapi::method_name,
+};
 
-/// One path with all the endpoints that answer on it, each to methods of its own.
-#[derive(Debug, Clone)]
-pub struct Resource {
-    endpoints: Vec<Endpoint>,
+type Mounting = Arc<dyn Fn(&mut ServiceConfig<'_>) + Send + Sync>;
+
+/// The handlers of a service and what they share. Each worker mounts them anew.
+///
+/// ```
+/// use actix_web::{Responder, get};
+/// use berth_kit_http::{Routes, scope};
+///
+/// /// Greets.
+/// #[utoipa::path(responses((status = 200, body = String)))]
+/// #[get("/hello")]
+/// async fn hello() -> impl Responder {
+///     "Hello!"
+/// }
+///
+/// let routes = Routes::new(|cfg| {
+///     cfg.service(scope("/api/v1").service(hello));
+/// });
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "routes are served only where they are given to the kit"]
+pub struct Routes {
+    mounting: Vec<Mounting>,
 }
 
-/// Two endpoints answer the same method on the same path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{method} {path} is declared twice, at {first} and at {second}; give one of them another path or method"
-)]
-pub struct Conflict {
-    /// The method, or `any method`.
-    pub method: String,
-    /// The path.
-    pub path: String,
-    /// Where the one is declared.
-    pub first: &'static Location<'static>,
-    /// And the other.
-    pub second: &'static Location<'static>,
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").finish_non_exhaustive()
+    }
 }
 
-impl Resource {
-    /// Puts endpoints together by their paths, in the order of the first of each.
+impl Routes {
+    /// The routes that `mount` mounts.
+    pub fn new(mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static) -> Self {
+        Self::default().configure(mount)
+    }
+
+    /// With those that `mount` mounts, too. The router tries the earlier ones first.
+    pub fn configure(
+        mut self,
+        mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.mounting.push(Arc::new(mount));
+        self
+    }
+
+    /// With state that handlers take as `web::Data<T>`, one for all workers.
+    pub fn data<T: Send + Sync + 'static>(self, data: T) -> Self {
+        let data = web::Data::new(data);
+        self.configure(move |cfg| {
+            cfg.app_data(data.clone());
+        })
+    }
+
+    /// With the routes and the state of `others`, after these.
+    pub fn merge(mut self, others: Self) -> Self {
+        self.mounting.extend(others.mounting);
+        self
+    }
+
+    /// Mounts them on the app of a worker.
+    pub fn mount(&self, app: &mut web::ServiceConfig) {
+        self.mount_documented(app, &mut Documented::default());
+    }
+
+    fn mount_documented(&self, app: &mut web::ServiceConfig, documented: &mut Documented) {
+        let mut cfg = ServiceConfig::new(app, documented);
+        for mount in &self.mounting {
+            mount(&mut cfg);
+        }
+    }
+
+    /// Mounts them once, to see what there is.
     ///
     /// # Errors
     ///
-    /// When two of them answer the same method on the same path.
-    pub fn group(endpoints: impl IntoIterator<Item = Endpoint>) -> Result<Vec<Self>, Conflict> {
-        let mut resources: Vec<Self> = Vec::new();
-        for endpoint in endpoints {
-            match resources
-                .iter_mut()
-                .find(|known| *known.path() == endpoint.path)
-            {
-                Some(resource) => resource.add(endpoint)?,
-                None => resources.push(Self {
-                    endpoints: vec![endpoint],
-                }),
+    /// When two handlers answer the same method on the same path, or two types that are documented have one name.
+    pub async fn survey(&self) -> Result<Survey, Conflict> {
+        let mut documented = Documented::default();
+        let seen = Rc::new(RefCell::new(None));
+        let keep = Rc::clone(&seen);
+        let app = App::new()
+            .configure(|app| self.mount_documented(app, &mut documented))
+            .wrap_fn(move |req, _| {
+                keep.replace(req.app_data::<web::Data<IntrospectionTree>>().cloned());
+                ready(Ok(req.into_response(HttpResponse::Ok())))
+            });
+        // What actix has for tests is what runs an app without a server.
+        let app = test::init_service(app).await;
+        test::call_service(&app, test::TestRequest::default().to_request()).await;
+        let mut survey = Survey {
+            routes: Vec::new(),
+            documented,
+        };
+        if let Some(tree) = seen.take() {
+            survey.look(&tree.root)?;
+        }
+        survey.check()?;
+        Ok(survey)
+    }
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub struct Survey {
+    /// Every path, with the methods that are answered there.
+    pub routes: Vec<Route>,
+    pub(crate) documented: Documented,
+}
+
+/// What is mounted contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Two handlers answer the same method on the same path.
+    #[error(
+        "{method} {path} is declared twice, by {first} and by {second}; give one of them another path or method"
+    )]
+    Twice {
+        /// The method.
+        method: &'static str,
+        /// The path.
+        path: String,
+        /// The operation id of the one, which is the handler's name.
+        first: String,
+        /// And of the other.
+        second: String,
+    },
+    /// Two different types have one name in the OpenAPI document.
+    #[error(
+        "two different types are called {name} in the OpenAPI document; give one of them another name, by \
+         #[schema(as = …)]"
+    )]
+    Schema {
+        /// The name.
+        name: String,
+    },
+    /// Two handlers do, and not both are documented.
+    #[error(
+        "something that is mounted at {path} is never reached, for something before it answers the same \
+         methods; give one of them another path or method"
+    )]
+    Unreachable {
+        /// The path.
+        path: String,
+    },
+}
+
+impl Survey {
+    /// What is mounted without documentation, such as `GET /orders`. HEAD is documented with GET.
+    #[must_use]
+    pub fn undocumented(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for route in &self.routes {
+            let path = documented_path(&route.pattern);
+            let known: Vec<_> = self
+                .documented
+                .operations
+                .iter()
+                .filter(|known| known.path == path)
+                .map(|known| method_name(&known.method))
+                .collect();
+            if route.methods.is_empty() && known.is_empty() {
+                missing.push(format!("any method {}", route.pattern));
+            }
+            for method in &route.methods {
+                let is_known = known.contains(&method.as_str());
+                if !is_known && !(method == "HEAD" && known.contains(&"GET")) {
+                    missing.push(format!("{method} {}", route.pattern));
+                }
             }
         }
-        Ok(resources)
+        missing
     }
 
-    fn add(&mut self, endpoint: Endpoint) -> Result<(), Conflict> {
-        for known in &self.endpoints {
-            if let Some(method) = known.methods.overlap(endpoint.methods) {
-                return Err(Conflict {
-                    method: method.to_owned(),
-                    path: endpoint.path.to_string(),
-                    first: known.declared(),
-                    second: endpoint.declared(),
+    fn look(&mut self, node: &IntrospectionNode) -> Result<(), Conflict> {
+        if node.potentially_unreachable {
+            // Where it is known what is in the way, it is told below.
+            self.check()?;
+            let path = node.full_path.clone();
+            return Err(Conflict::Unreachable { path });
+        }
+        if matches!(node.kind, ResourceType::Resource) {
+            self.routes.push(Route {
+                pattern: node.full_path.clone(),
+                methods: node.methods.iter().map(ToString::to_string).collect(),
+            });
+        }
+        node.children.iter().try_for_each(|child| self.look(child))
+    }
+
+    fn check(&self) -> Result<(), Conflict> {
+        let name = |known: &Documentation| {
+            let id = known.operation.operation_id.clone();
+            id.unwrap_or_else(|| "a handler without a name".to_owned())
+        };
+        let operations = &self.documented.operations;
+        for (place, second) in operations.iter().enumerate() {
+            let first = operations[..place]
+                .iter()
+                .find(|first| first.path == second.path && first.method == second.method);
+            if let Some(first) = first {
+                return Err(Conflict::Twice {
+                    method: method_name(&second.method),
+                    path: second.path.clone(),
+                    first: name(first),
+                    second: name(second),
                 });
             }
         }
-        self.endpoints.push(endpoint);
+        let mut schemas = HashMap::new();
+        for (name, schema) in &self.documented.schemas {
+            if *schemas.entry(name).or_insert(schema) != schema {
+                return Err(Conflict::Schema { name: name.clone() });
+            }
+        }
         Ok(())
-    }
-
-    /// The route's pattern: `/debug/bytes/{n}`.
-    #[must_use]
-    pub fn path(&self) -> &Cow<'static, str> {
-        &self.endpoints[0].path
-    }
-
-    /// The methods that it answers, by name.
-    #[must_use]
-    pub fn methods(&self) -> Vec<&'static str> {
-        let methods = self
-            .endpoints
-            .iter()
-            .flat_map(|endpoint| endpoint.methods.names());
-        methods.copied().collect()
-    }
-
-    /// The OpenAPI path item: the operations of all of its endpoints.
-    ///
-    /// # Errors
-    ///
-    /// When the documentation of an endpoint is no JSON object.
-    pub fn openapi(&self) -> serde_json::Result<Value> {
-        let mut operations = Map::new();
-        for endpoint in &self.endpoints {
-            operations.extend(serde_json::from_str::<Map<String, Value>>(
-                endpoint.openapi(),
-            )?);
-        }
-        Ok(Value::Object(operations))
-    }
-
-    /// Registers the endpoints, the 405 of their path, and the guard around them.
-    pub(crate) fn mount(&self, cfg: &mut web::ServiceConfig, request_timeout: &Timeout) {
-        let allowed = self.methods();
-        let mut resource = web::resource(self.path().as_ref());
-        for endpoint in &self.endpoints {
-            resource = resource.route(endpoint.route());
-        }
-        cfg.service(
-            resource
-                .default_service(web::to(move || {
-                    let allowed = allowed.clone();
-                    async move { Problem::method_not_allowed(&allowed) }
-                }))
-                .wrap(Guard::new(request_timeout.clone())),
-        );
     }
 }
 
-impl Methods {
-    /// A method that both answer.
-    fn overlap(self, other: Self) -> Option<&'static str> {
-        match (self, other) {
-            (Self::Any, Self::Any) => Some("any method"),
-            (Self::Any, Self::Only(names)) | (Self::Only(names), Self::Any) => {
-                names.first().copied()
-            }
-            (Self::Only(ours), Self::Only(theirs)) => {
-                ours.iter().find(|name| theirs.contains(name)).copied()
-            }
+/// A pattern as OpenAPI has it: `/files/{path:.*}` is `/files/{path}`.
+fn documented_path(pattern: &str) -> String {
+    let mut path = String::with_capacity(pattern.len());
+    let (mut depth, mut in_regex) = (0_u32, false);
+    for char in pattern.chars() {
+        match char {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 1 => in_regex = true,
+            _ => {}
+        }
+        if depth == 0 {
+            in_regex = false;
+        }
+        if !in_regex {
+            path.push(char);
         }
     }
+    path
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{
-        App, HttpResponse,
-        http::{Method, StatusCode, header},
-        test,
-    };
+    use actix_web::{HttpResponse, Responder, delete, get, post};
+    use serde::Serialize;
+    use utoipa::ToSchema;
 
     use super::*;
-    use crate::{BuildInfo, Limits, configure, openapi::Document};
+    use crate::scope;
 
-    const PUT: Methods = Methods::Only(&["PUT"]);
+    #[derive(Serialize, ToSchema)]
+    struct Order {
+        id: u32,
+    }
 
-    fn endpoint(path: &'static str, methods: Methods, status: u16) -> Endpoint {
-        const fn docs(status: u16) -> &'static str {
-            match status {
-                200 => r#"{ "get": { "responses": { "200": { "description": "a" } } } }"#,
-                201 => r#"{ "post": { "responses": { "201": { "description": "b" } } } }"#,
-                _ => "{}",
-            }
+    mod elsewhere {
+        #[derive(serde::Serialize, utoipa::ToSchema)]
+        pub(super) struct Order {
+            name: String,
         }
-        let route = match status {
-            200 => || web::to(HttpResponse::Ok),
-            201 => || web::to(HttpResponse::Created),
-            _ => || web::to(HttpResponse::NoContent),
-        };
-        Endpoint::new(path, methods, route, docs(status))
+    }
+
+    #[utoipa::path(responses((status = 200, body = [Order])))]
+    #[get("")]
+    async fn list() -> impl Responder {
+        HttpResponse::Ok().json([Order { id: 1 }])
+    }
+
+    #[utoipa::path(responses((status = 201)))]
+    #[post("")]
+    async fn create() -> impl Responder {
+        HttpResponse::Created()
+    }
+
+    #[utoipa::path(responses((status = 201)))]
+    #[post("/orders")]
+    async fn create_too() -> impl Responder {
+        HttpResponse::Created()
+    }
+
+    #[utoipa::path(responses((status = 204)))]
+    #[delete("/orders/{id:\\d+}")]
+    async fn cancel(id: web::Path<u32>) -> impl Responder {
+        let _ = id;
+        HttpResponse::NoContent()
+    }
+
+    #[utoipa::path(responses((status = 200, body = elsewhere::Order)))]
+    #[get("/others")]
+    async fn others() -> impl Responder {
+        HttpResponse::Ok()
+    }
+
+    async fn plain() -> impl Responder {
+        HttpResponse::Ok()
+    }
+
+    async fn conflict(mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static) -> Conflict {
+        Routes::new(mount).survey().await.unwrap_err()
     }
 
     #[actix_web::test]
-    async fn each_method_of_a_path_has_its_own_endpoint() {
-        let resources = Resource::group([
-            endpoint("/orders", Methods::GET, 200),
-            endpoint("/other", Methods::GET, 200),
-            endpoint("/orders", Methods::POST, 201),
-        ])
-        .unwrap();
-        assert_eq!(resources.len(), 2);
-        let document = resources[0].openapi().unwrap();
-        assert!(document["get"].is_object() && document["post"].is_object());
-
-        let info = BuildInfo {
-            app: String::new(),
-            version: String::new(),
-            revision: String::new(),
-            hostname: String::new(),
-            env: String::new(),
-            rustc: String::new(),
-            message: String::new(),
-        };
-        let limits = Limits {
-            max_body_bytes: 10,
-            body_timeout: Timeout::new(std::time::Duration::from_secs(1)),
-        };
-        let document = web::Data::new(Document::new(&resources, &info).unwrap());
-        let app = App::new().configure(|cfg| configure(cfg, &resources, &document, &limits));
-        let app = test::init_service(app).await;
-        for (method, status) in [
-            (Method::GET, StatusCode::OK),
-            (Method::HEAD, StatusCode::OK),
-            (Method::POST, StatusCode::CREATED),
-            (Method::DELETE, StatusCode::METHOD_NOT_ALLOWED),
-        ] {
-            let request = test::TestRequest::with_uri("/orders").method(method.clone());
-            let answer = test::call_service(&app, request.to_request()).await;
-            assert_eq!(answer.status(), status, "{method}");
-            let allow = answer.headers().get(header::ALLOW);
-            let expected = (method == Method::DELETE).then_some("GET, HEAD, POST");
-            assert_eq!(allow.map(|allow| allow.to_str().unwrap()), expected);
-        }
+    async fn a_survey_finds_what_is_mounted_however_it_is() {
+        let routes = Routes::new(|cfg| {
+            cfg.service(scope("/orders").service(list).service(create))
+                .service(cancel)
+                .actix(|app| {
+                    app.route("/plain", web::put().to(plain))
+                        .service(web::resource("/any").to(plain));
+                });
+        });
+        let survey = routes.survey().await.unwrap();
+        let found: Vec<_> = survey
+            .routes
+            .iter()
+            .map(|route| format!("{} {}", route.methods.join(" "), route.pattern))
+            .collect();
+        let expected = [
+            " /any",
+            "GET POST /orders",
+            "DELETE /orders/{id:\\d+}",
+            "PUT /plain",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(survey.undocumented(), ["any method /any", "PUT /plain"]);
     }
 
-    #[::core::prelude::v1::test]
-    fn two_endpoints_for_one_method_and_path_are_named() {
-        for (first, second, method) in [
-            (Methods::GET, Methods::GET, "GET"),
-            (Methods::GET, Methods::Only(&["HEAD", "PUT"]), "HEAD"),
-            (Methods::Any, PUT, "PUT"),
-            (Methods::Any, Methods::Any, "any method"),
-        ] {
-            let conflict = Resource::group([
-                Endpoint::new("/a", first, || web::to(HttpResponse::Ok), "{}"),
-                Endpoint::new("/b", PUT, || web::to(HttpResponse::Ok), "{}"),
-                Endpoint::new("/a", second, || web::to(HttpResponse::Ok), "{}"),
-            ])
-            .unwrap_err();
-            assert_eq!(
-                (conflict.method.as_str(), conflict.path.as_str()),
-                (method, "/a")
-            );
-            assert_eq!(conflict.first.line() + 2, conflict.second.line());
-            assert!(conflict.to_string().contains("resource.rs:"));
-        }
+    #[actix_web::test]
+    async fn two_handlers_for_one_method_and_path_are_refused_with_their_names() {
+        let twice = conflict(|cfg| {
+            cfg.service(scope("/orders").service(list).service(create))
+                .service(create_too);
+        });
+        assert_eq!(
+            twice.await.to_string(),
+            "POST /orders is declared twice, by create and by create_too; give one of them another path or method"
+        );
+        let in_one_scope = conflict(|cfg| {
+            cfg.service(scope("/orders").service(list).service(list));
+        });
+        assert!(in_one_scope.await.to_string().starts_with("GET /orders is"));
+        let plain = conflict(|cfg| {
+            cfg.actix(|app| {
+                app.route("/plain", web::put().to(plain))
+                    .route("/plain", web::put().to(plain));
+            });
+        });
+        let path = "/plain".to_owned();
+        assert_eq!(plain.await, Conflict::Unreachable { path });
+    }
+
+    #[actix_web::test]
+    async fn two_types_of_one_name_are_refused() {
+        let schema = conflict(|cfg| {
+            cfg.service(scope("/orders").service(list)).service(others);
+        });
+        let name = "Order".to_owned();
+        assert_eq!(schema.await, Conflict::Schema { name });
     }
 }

@@ -1,20 +1,14 @@
-//! Which route a request belongs to, known before the router has run.
+//! What is known of the routes that are mounted.
 //!
-//! A request that is aborted leaves no response to ask, so the route has to be known up front. The
-//! patterns are few and most are plain paths, so this is a handful of string comparisons.
+//! The router decides which route answers; this is for those who need to name one without it: the log while a
+//! request is handled, an exchange that ended without an answer, a 405 with `Allow`, HEAD.
 
-use actix_web::dev::{ResourceDef, ServiceRequest};
+use std::{cmp::Reverse, collections::HashMap};
 
-/// A route as the metrics and the access log know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route<'a> {
-    /// Its pattern, as the router has it: `/debug/bytes/{n}`.
-    pub pattern: &'a str,
-    /// The methods that it answers.
-    pub methods: &'a [&'a str],
-    /// Whether its requests are counted; those of the scrape itself are not.
-    pub counted: bool,
-}
+use actix_web::{
+    dev::{Path, ResourceDef, Url},
+    http::Uri,
+};
 
 /// What the route of a request that matches none is called.
 pub const UNMATCHED: &str = "unmatched";
@@ -34,88 +28,132 @@ impl RouteId {
     }
 }
 
-/// All routes of the service.
-#[derive(Debug)]
-pub struct Routes {
-    /// By [`RouteId`]; the first is the unmatched one.
-    known: Vec<Known>,
-    plain: Vec<(String, RouteId)>,
-    patterns: Vec<(ResourceDef, RouteId)>,
-}
-
 /// What is known of a route.
-#[derive(Debug)]
-pub struct Known {
-    /// Its pattern, or `unmatched`.
-    pub name: String,
-    /// The methods that it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its pattern, as the router has it: `/debug/bytes/{n}`; or `unmatched`. Its label in the metrics.
+    pub pattern: String,
+    /// The methods that it answers, by name; none where it answers any.
     pub methods: Vec<String>,
-    /// Whether its requests are counted.
-    pub counted: bool,
 }
 
-impl Routes {
-    /// The routes in the order in which the router tries them.
-    pub fn new<'a>(routes: impl IntoIterator<Item = Route<'a>>) -> Self {
-        let mut all = Self {
-            known: vec![Known {
-                name: UNMATCHED.to_owned(),
-                methods: Vec::new(),
-                counted: true,
-            }],
-            plain: Vec::new(),
-            patterns: Vec::new(),
-        };
-        for route in routes {
-            let Ok(id) = u16::try_from(all.known.len()).map(RouteId) else {
-                break;
-            };
-            all.known.push(Known {
-                name: route.pattern.to_owned(),
-                methods: route.methods.iter().map(|m| (*m).to_owned()).collect(),
-                counted: route.counted,
-            });
-            if route.pattern.contains('{') {
-                all.patterns.push((ResourceDef::new(route.pattern), id));
-            } else {
-                all.plain.push((route.pattern.to_owned(), id));
+impl Route {
+    /// The methods that it answers, HEAD where there is GET; the common ones where any is answered.
+    #[must_use]
+    pub fn answers(&self) -> Vec<&str> {
+        if self.methods.is_empty() {
+            return vec!["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        }
+        let mut answers = Vec::with_capacity(self.methods.len() + 1);
+        for method in &self.methods {
+            answers.push(method.as_str());
+            if method == "GET" && !self.methods.iter().any(|known| known == "HEAD") {
+                answers.push("HEAD");
             }
         }
-        all
+        answers
     }
+}
 
-    /// The route that the router will choose for this request, whatever its method.
+/// All routes of a port.
+#[derive(Debug)]
+pub struct RouteTable {
+    /// By [`RouteId`]; the first is the unmatched one.
+    routes: Vec<Route>,
+    by_pattern: HashMap<String, RouteId>,
+    /// With a parameter, those with the longest literal beginning first.
+    dynamic: Vec<(ResourceDef, RouteId)>,
+    /// The path of the scrape, which is no use of the service.
+    not_counted: Option<String>,
+}
+
+impl RouteTable {
+    /// The table of `routes`; `not_counted` is the path whose requests are not counted.
     #[must_use]
-    pub fn find(&self, req: &ServiceRequest) -> RouteId {
-        // The router matches the path after percent-decoding, so that is what to look at.
-        self.find_path(req.match_info().as_str())
+    pub fn new(routes: Vec<Route>, not_counted: Option<String>) -> Self {
+        let mut table = Self {
+            routes: vec![Route {
+                pattern: UNMATCHED.to_owned(),
+                methods: Vec::new(),
+            }],
+            by_pattern: HashMap::new(),
+            dynamic: Vec::new(),
+            not_counted,
+        };
+        for route in routes {
+            let Ok(id) = u16::try_from(table.routes.len()).map(RouteId) else {
+                break;
+            };
+            if route.pattern.contains('{') {
+                table
+                    .dynamic
+                    .push((ResourceDef::new(route.pattern.as_str()), id));
+            }
+            table.by_pattern.insert(route.pattern.clone(), id);
+            table.routes.push(route);
+        }
+        let literal = |def: &ResourceDef| def.pattern().and_then(|text| text.find('{'));
+        table.dynamic.sort_by_key(|(def, _)| Reverse(literal(def)));
+        table
     }
 
-    fn find_path(&self, path: &str) -> RouteId {
-        let plain = self.plain.iter().find(|(pattern, _)| pattern == path);
-        if let Some((_, id)) = plain {
-            return *id;
+    /// The table of these patterns, for tests: each answers GET.
+    #[must_use]
+    pub fn of<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let route = |pattern: &str| Route {
+            pattern: pattern.to_owned(),
+            methods: vec!["GET".to_owned()],
+        };
+        Self::new(patterns.into_iter().map(route).collect(), None)
+    }
+
+    /// The route with this pattern.
+    #[must_use]
+    pub fn by_pattern(&self, pattern: &str) -> Option<RouteId> {
+        self.by_pattern.get(pattern).copied()
+    }
+
+    /// The route of this path, whatever the method. Where several patterns with parameters hold for it, the
+    /// one with the longest literal beginning, which need not be the one that the router has first.
+    #[must_use]
+    pub fn find(&self, path: &str) -> RouteId {
+        if let Some(id) = self.by_pattern.get(path) {
+            // A path that reads like a pattern is one of its own.
+            if !path.contains('{') {
+                return *id;
+            }
         }
-        let pattern = self.patterns.iter().find(|(def, _)| def.is_match(path));
-        pattern.map_or(RouteId::UNMATCHED, |(_, id)| *id)
+        let dynamic = self.dynamic.iter().find(|(def, _)| def.is_match(path));
+        dynamic.map_or(RouteId::UNMATCHED, |(_, id)| *id)
+    }
+
+    /// As [`find`](Self::find), for a target, whose path is decoded as the router does it.
+    pub(crate) fn find_uri(&self, uri: &Uri) -> RouteId {
+        self.find(Path::new(Url::new(uri.clone())).as_str())
     }
 
     /// The route's pattern, or `unmatched`.
     #[must_use]
     pub fn name(&self, route: RouteId) -> &str {
-        &self.known[route.index()].name
+        &self.get(route).pattern
+    }
+
+    /// What is known of a route.
+    #[must_use]
+    pub fn get(&self, route: RouteId) -> &Route {
+        &self.routes[route.index()]
     }
 
     /// All of them; the first is the one for what matches none.
     #[must_use]
-    pub fn known(&self) -> &[Known] {
-        &self.known
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
-    /// Whether the requests of a route are counted.
+    /// Whether requests for this path are counted.
     #[must_use]
-    pub fn counted(&self, route: RouteId) -> bool {
-        self.known[route.index()].counted
+    pub fn counts(&self, path: &str) -> bool {
+        self.not_counted.as_deref() != Some(path)
     }
 }
 
@@ -125,15 +163,18 @@ mod tests {
 
     #[test]
     fn a_path_finds_its_pattern_and_nothing_else() {
-        let route = |pattern| Route {
-            pattern,
-            methods: &["GET"],
-            counted: true,
-        };
-        let routes = Routes::new([route("/health"), route("/debug/bytes/{n}")]);
+        let table = RouteTable::of([
+            "/health",
+            "/debug/{kind}/{n}",
+            "/debug/bytes/{n}",
+            "/files/{path:.*}",
+        ]);
         for (path, name) in [
             ("/health", "/health"),
             ("/debug/bytes/7", "/debug/bytes/{n}"),
+            ("/debug/other/7", "/debug/{kind}/{n}"),
+            ("/debug/{kind}/{n}", "/debug/{kind}/{n}"),
+            ("/files/a/b", "/files/{path:.*}"),
             ("/debug/bytes/", "unmatched"),
             ("/debug/bytes/7/8", "unmatched"),
             ("/health/", "unmatched"),
@@ -141,7 +182,21 @@ mod tests {
             ("unmatched", "unmatched"),
             ("", "unmatched"),
         ] {
-            assert_eq!(routes.name(routes.find_path(path)), name, "{path}");
+            assert_eq!(table.name(table.find(path)), name, "{path}");
         }
+        let encoded = Uri::from_static("/debug/%62ytes/7?x");
+        assert_eq!(table.name(table.find_uri(&encoded)), "/debug/bytes/{n}");
+    }
+
+    #[test]
+    fn head_is_answered_where_get_is() {
+        let route = |methods: &[&str]| Route {
+            pattern: "/".to_owned(),
+            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+        };
+        assert_eq!(route(&["GET", "PUT"]).answers(), ["GET", "HEAD", "PUT"]);
+        assert_eq!(route(&["GET", "HEAD"]).answers(), ["GET", "HEAD"]);
+        assert_eq!(route(&["POST"]).answers(), ["POST"]);
+        assert!(route(&[]).answers().contains(&"DELETE"));
     }
 }

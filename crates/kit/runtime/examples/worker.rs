@@ -8,7 +8,7 @@
 use std::{env, future::pending, process::ExitCode, thread, time::Duration};
 
 use actix_web::rt::time::sleep;
-use berth_kit::{Build, Result, Service, StopSignal};
+use berth_kit::{Build, Result, Routes, StopSignal};
 
 fn main() -> ExitCode {
     let build = Build {
@@ -16,12 +16,12 @@ fn main() -> ExitCode {
         revision: "unknown",
         rustc: "unknown",
     };
-    berth_kit::run(build, |_settings| async {
+    berth_kit::run(build, async |_settings, runtime| {
         connect().await?;
-        Ok(Service::new()
-            .task("worker", work)
-            .on_stop("cache", async { log::info!("cache: closed") })
-            .on_stop("pool", close_pool()))
+        runtime.task("worker", work);
+        runtime.on_stop("cache", async { log::info!("cache: closed") });
+        runtime.on_stop("pool", close_pool());
+        Ok(Routes::default())
     })
 }
 

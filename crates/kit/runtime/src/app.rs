@@ -3,34 +3,27 @@
 use std::sync::Arc;
 
 use actix_web::{
-    App, Error, HttpResponse,
+    App, Error,
     body::MessageBody,
     dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
-    http::{
-        StatusCode,
-        header::{self, HeaderValue},
-    },
+    http::{StatusCode, header},
     web,
 };
 use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    BuildInfo, Endpoint, Limits, Methods, Observed, Problem, Resource, Route, Routes, Timeout,
-    configure,
+    BuildInfo, Guard, Limits, Observed, Problem, RouteTable, Routes, Timeout, configure,
     openapi::{self, Document},
 };
 use berth_kit_settings::Settings;
 use berth_kit_telemetry::{
     log::{AccessLines, AccessLog, Logging},
     metrics::{self, Metrics},
+    prometheus::core::Collector,
 };
 use futures_util::future::Either;
 
-use crate::{
-    management::Private,
-    refusals::Refusals,
-    service::{Build, Configure, Service},
-};
+use crate::{refusals::Refusals, runtime::Build};
 
 /// The largest body that the management port takes, in bytes.
 const MAX_PRIVATE_BODY: usize = 64 * 1024;
@@ -41,14 +34,12 @@ pub(crate) struct AppState {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: web::Data<Metrics>,
     info: web::Data<BuildInfo>,
-    /// Of the service's own.
-    service_data: Arc<[Configure]>,
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
     access_lines: Arc<AccessLines>,
-    resources: Arc<[Resource]>,
+    routes: Routes,
     document: web::Data<Document>,
-    routes: Arc<Routes>,
+    table: Arc<RouteTable>,
 }
 
 /// What one port shows: what its workers' [`App`] is composed of. Both ports have one type of app,
@@ -56,133 +47,120 @@ pub(crate) struct AppState {
 #[derive(Clone)]
 pub(crate) struct PortApp {
     state: AppState,
-    /// What only the management port has.
-    private: Option<Private>,
-    /// The service is being built.
-    is_starting: bool,
+    /// What machines and operators ask is no use of the service: logged, but not counted.
+    is_public: bool,
 }
 
 impl AppState {
-    pub(crate) fn new(
+    /// `routes` and `own_metrics` are the service's own.
+    ///
+    /// # Errors
+    ///
+    /// When two handlers answer the same method on the same path, or two metrics have one name.
+    pub(crate) async fn new(
         build: Build,
         settings: &Settings,
-        service: Service,
+        routes: Routes,
+        own_metrics: Vec<Box<dyn Collector>>,
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
-        let resources = Resource::group(endpoints(settings, service.endpoints))?;
-        // A scrape is no use of the service.
-        let routes = routes(&resources, |path| path != settings.metrics.path);
+        let routes = public_routes(settings, routes);
+        let survey = routes.survey().await?;
         let info = info(build, settings);
+        let document = Document::new(&survey, &info)?;
+        // A scrape is no use of the service.
+        let not_counted = Some(settings.metrics.path.clone());
+        let table = Arc::new(RouteTable::new(survey.routes, not_counted));
         let metrics = Metrics::new(
             metrics::Build {
                 version: &info.version,
                 revision: &info.revision,
                 rustc: &info.rustc,
             },
-            Arc::clone(&routes),
+            Arc::clone(&table),
             settings.shutdown.timeout,
         )?;
-        for metric in service.metrics {
+        for metric in own_metrics {
             metrics.register_boxed(metric)?;
         }
         let probed = Arc::clone(&health);
         metrics.register_ready(move || probed.is_ready())?;
         metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
         let faults = if settings.debug.routes && settings.management.port.is_some() {
-            let endpoints = can_fail(&resources);
-            Some(Faults::new(endpoints, Arc::clone(&routes), &metrics)?)
+            Some(Faults::new(can_fail(&table), &metrics)?)
         } else {
             None
         };
-        let request_timeout = Timeout::new(settings.server.request_timeout);
         Ok(Self {
-            service_data: service.data.into(),
             health,
             metrics: web::Data::new(metrics),
             faults: faults.map(Arc::new),
-            document: web::Data::new(Document::new(&resources, &info)?),
+            document: web::Data::new(document),
             info: web::Data::new(info),
-            resources: resources.into(),
             routes,
+            table,
             limits: Limits {
                 max_body_bytes: settings.server.max_body_bytes,
-                body_timeout: request_timeout,
+                timeout: Timeout::new(settings.server.request_timeout),
             },
             access_lines: logging.access_lines(),
         })
     }
 
     /// The public port while the service is being built: the probes, and for all others that it is.
-    pub(crate) fn starting(
+    pub(crate) async fn starting(
         build: Build,
         settings: &Settings,
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<PortApp> {
-        let probes = [health::LIVENESS, health::READINESS];
-        let mut state = Self::new(build, settings, Service::new(), health, logging)?;
-        let resources = Resource::group(probes)?;
-        state.document = web::Data::new(Document::new(&resources, &state.info)?);
-        state.routes = routes(&resources, |_| false);
-        state.resources = resources.into();
-        Ok(PortApp {
-            is_starting: true,
-            ..state.public()
-        })
+        let none = Routes::default();
+        let state = Self::new(build, settings, none, Vec::new(), health, logging).await?;
+        let routes = Routes::new(|cfg| {
+            cfg.configure(health::probes).actix(|app| {
+                app.default_service(web::to(still_starting));
+            });
+        });
+        Ok(state.with(routes).await?.public())
     }
 
     /// The public port.
     pub(crate) fn public(&self) -> PortApp {
         PortApp {
             state: self.clone(),
-            private: None,
-            is_starting: false,
+            is_public: true,
         }
     }
 
-    /// The management port, with these endpoints.
-    pub(crate) fn private(
-        &self,
-        endpoints: Vec<Endpoint>,
-        private: Private,
-    ) -> anyhow::Result<PortApp> {
-        let resources = Resource::group(endpoints)?;
+    /// The management port, with these routes.
+    pub(crate) async fn private(&self, routes: Routes) -> anyhow::Result<PortApp> {
+        let mut state = self.with(routes).await?;
+        // However little the public one takes, an operator must be able to say what he wants.
+        state.limits.max_body_bytes = MAX_PRIVATE_BODY;
         Ok(PortApp {
-            state: Self {
-                // However little the public one takes, an operator must be able to say what he wants.
-                limits: Limits {
-                    max_body_bytes: MAX_PRIVATE_BODY,
-                    ..self.limits.clone()
-                },
-                document: web::Data::new(Document::new(&resources, &self.info)?),
-                routes: routes(&resources, |_| false),
-                resources: resources.into(),
-                ..self.clone()
-            },
-            private: Some(private),
-            is_starting: false,
+            state,
+            is_public: false,
         })
     }
-}
 
-/// The routes of these resources, by what of them is counted.
-fn routes(resources: &[Resource], is_counted: impl Fn(&str) -> bool) -> Arc<Routes> {
-    let methods: Vec<_> = resources.iter().map(Resource::methods).collect();
-    Arc::new(Routes::new(resources.iter().zip(&methods).map(
-        |(resource, methods)| Route {
-            pattern: resource.path(),
-            methods,
-            counted: is_counted(resource.path()),
-        },
-    )))
+    /// The same with other routes, which are not counted.
+    async fn with(&self, routes: Routes) -> anyhow::Result<Self> {
+        let survey = routes.survey().await?;
+        Ok(Self {
+            document: web::Data::new(Document::new(&survey, &self.info)?),
+            table: Arc::new(RouteTable::new(survey.routes, None)),
+            routes,
+            ..self.clone()
+        })
+    }
 }
 
 impl PortApp {
     /// What becomes of what is no request.
     pub(crate) fn refusals(&self) -> Refusals {
         Refusals {
-            metrics: self.private.is_none().then(|| self.state.metrics.clone()),
+            metrics: self.is_public.then(|| self.state.metrics.clone()),
             access_lines: Arc::clone(&self.state.access_lines),
         }
     }
@@ -200,34 +178,22 @@ impl PortApp {
             InitError = (),
         > + use<>,
     > {
-        let state = &self.state;
-        let public = self.private.is_none();
-        // What machines and operators ask is no use of the service: logged, but not counted.
-        let metrics = public.then(|| state.metrics.http_observer());
-        let faults = state.faults.clone().filter(|_| public);
-        let access_log = AccessLog::new(Arc::clone(&state.access_lines), Arc::clone(&state.routes));
+        let Self { state, is_public } = self;
+        let metrics = is_public.then(|| state.metrics.http_observer());
+        let faults = state.faults.clone().filter(|_| *is_public);
+        let access_log = AccessLog::new(Arc::clone(&state.access_lines));
         App::new()
             .app_data(state.metrics.clone())
             .app_data(state.info.clone())
+            .app_data(state.document.clone())
             .app_data(web::Data::from(Arc::clone(&state.health)))
-            // The endpoint, behind a time limit and a net for panics.
-            .configure(|cfg| {
-                configure(cfg, &state.resources, &state.document, &state.limits);
-                for hand_over in &*state.service_data {
-                    hand_over(cfg);
-                }
-                if let Some(private) = &self.private {
-                    private.configure(cfg);
-                }
-                if self.is_starting {
-                    cfg.default_service(web::to(still_starting));
-                }
-            })
-            // Too long a target, too large or too slow a body.
-            .wrap(state.limits.clone())
-            // A injected fault, where somebody asked for it.
+            .configure(configure)
+            .configure(|app| state.routes.mount(app))
+            // Limits, a net for panics, one form for every error.
+            .wrap(Guard::new(state.limits.clone(), Arc::clone(&state.table)))
+            // An injected fault, where somebody asked for it.
             .wrap_fn(move |req, next| {
-                let fault = faults.as_ref().and_then(|faults| faults.draw(&req));
+                let fault = faults.as_ref().and_then(|faults| faults.draw());
                 match fault {
                     None => Either::Left(next.call(req)),
                     // In a box, since it is rare: what is not there need not be moved around.
@@ -237,68 +203,53 @@ impl PortApp {
             // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(
                 (metrics, access_log),
-                Arc::clone(&state.routes),
+                Arc::clone(&state.table),
             ))
     }
 }
 
-async fn still_starting() -> HttpResponse {
-    let problem = Problem::new(
+async fn still_starting() -> Problem {
+    Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "the service is starting; try again in a moment",
-    );
-    let mut answer = problem.to_response();
-    let second = HeaderValue::from_static("1");
-    answer.headers_mut().insert(header::RETRY_AFTER, second);
-    answer
+    )
+    .with_header((header::RETRY_AFTER, 1))
 }
 
-/// Every endpoint that these settings turn on. Metrics are on the management port, where there is one.
-fn endpoints(settings: &Settings, own: Vec<Endpoint>) -> Vec<Endpoint> {
-    // The router tries them in this order: first what users ask for, last what costs it more than a plain
-    // path.
-    let mut endpoints = own;
-    endpoints.extend([
-        health::LIVENESS,
-        health::READINESS,
-        openapi::ENDPOINT,
-        health::DEPENDENCY,
-    ]);
-    if settings.debug.routes {
-        endpoints.extend(debug::ENDPOINTS);
+/// All that these settings turn on. Metrics are on the management port, where there is one.
+fn public_routes(settings: &Settings, own: Routes) -> Routes {
+    let exposed = settings
+        .management
+        .port
+        .is_none()
+        .then(|| exposition(settings));
+    let has_debug = settings.debug.routes;
+    // The router tries them in this order: first what users ask for.
+    own.configure(move |cfg| {
+        cfg.configure(health::routes).configure(openapi::routes);
+        if has_debug {
+            cfg.configure(debug::routes);
+        }
+    })
+    .merge(exposed.unwrap_or_default())
+}
+
+/// The scrape, where it is on.
+pub(crate) fn exposition(settings: &Settings) -> Routes {
+    if !settings.metrics.enabled {
+        return Routes::default();
     }
-    if settings.management.port.is_none() {
-        endpoints.extend(exposition(settings));
-    }
-    endpoints
+    let path = settings.metrics.path.clone();
+    Routes::new(move |cfg| metrics::routes(&path, cfg))
 }
 
-/// The endpoint of the scrape.
-pub(crate) fn exposition(settings: &Settings) -> Option<Endpoint> {
-    let route = || web::to(metrics::exposition);
-    let endpoint = Endpoint::new(
-        "/metrics",
-        Methods::GET,
-        route,
-        include_str!("../openapi/metrics.json"),
-    );
-    settings
-        .metrics
-        .enabled
-        .then(|| endpoint.at(&settings.metrics.path))
-}
-
-/// The endpoints whose requests may get a fault.
-fn can_fail(resources: &[Resource]) -> Vec<String> {
-    let probes = [
-        health::LIVENESS.path,
-        health::READINESS.path,
-        health::DEPENDENCY.path,
-    ];
-    resources
-        .iter()
-        .map(|resource| resource.path().to_string())
-        .filter(|path| !probes.iter().any(|probe| probe == path))
+/// The routes whose requests may get a fault.
+fn can_fail(table: &RouteTable) -> Vec<String> {
+    let probes = [health::LIVENESS, health::READINESS, health::DEPENDENCY];
+    let patterns = table.routes().iter().skip(1).map(|route| &route.pattern);
+    patterns
+        .filter(|pattern| !probes.contains(&pattern.as_str()))
+        .cloned()
         .collect()
 }
 
@@ -326,37 +277,29 @@ fn hostname() -> String {
 
 #[cfg(test)]
 mod tests {
-    use berth_kit_http::duration;
     use serde_json::Value;
 
     use super::*;
 
-    /// What the document says of a limit is what the code holds to.
-    #[test]
-    fn the_document_is_whole_and_true() {
+    /// Each route of the kit, on either port.
+    #[actix_web::test]
+    async fn every_route_of_the_kit_is_documented() {
         let mut settings = Settings::default();
         settings.debug.routes = true;
         settings.app.name = "a \"b\"".to_owned();
-        let build = Build {
-            version: "1",
-            revision: "",
-            rustc: "",
-        };
-        let resources = Resource::group(endpoints(&settings, Vec::new())).unwrap();
-        let document = Document::new(&resources, &info(build, &settings)).unwrap();
-        let document: Value = serde_json::from_slice(document.bytes()).unwrap();
-        assert_eq!(document["info"]["title"], "a \"b\"");
-        let bytes = &document["paths"]["/debug/bytes/{n}"]["get"]["parameters"][0]["schema"];
-        assert_eq!(bytes["maximum"], debug::MAX_BYTES);
-        let duration = &document["components"]["schemas"]["Duration"];
-        assert_eq!(duration["maxLength"], duration::MAX_BYTES);
-        for resource in resources {
-            let item = document["paths"][&**resource.path()].as_object().unwrap();
-            let documented: Vec<_> = item.keys().map(|m| m.to_ascii_uppercase()).collect();
-            for method in resource.methods() {
-                let known = method == "HEAD" || documented.iter().any(|m| m == method);
-                assert!(known, "{} {method}", resource.path());
-            }
+        let private =
+            Routes::new(crate::management::routes).configure(berth_kit_devtools::faults::routes);
+        for routes in [public_routes(&settings, Routes::default()), private] {
+            let survey = routes.survey().await.unwrap();
+            assert_eq!(survey.undocumented(), [""; 0]);
+            let build = Build {
+                version: "1",
+                revision: "",
+                rustc: "",
+            };
+            let document = Document::new(&survey, &info(build, &settings)).unwrap();
+            let document: Value = serde_json::from_slice(document.bytes()).unwrap();
+            assert_eq!(document["info"]["title"], "a \"b\"");
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::{
     fmt::Write as _,
-    future::Future,
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
 
+use berth_kit_http::Routes;
 use berth_kit_settings::{Error, Loaded, Settings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     healthcheck,
     lifecycle::{self, interruptible},
-    service::{Build, Service},
+    runtime::{Build, Runtime},
     signals::{self, Signals},
 };
 
@@ -82,11 +82,10 @@ impl Cli {
 }
 
 /// Does what the command line asks for.
-pub(crate) async fn run<F, A>(build: Build, make: F) -> ExitCode
-where
-    F: FnOnce(Settings) -> A,
-    A: Future<Output = anyhow::Result<Service>>,
-{
+pub(crate) async fn run(
+    build: Build,
+    make: impl AsyncFnOnce(Settings, &mut Runtime) -> anyhow::Result<Routes>,
+) -> ExitCode {
     // First of all: a process that is the first of its container loses a signal without a handler.
     let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
         (Ok(signals), Ok(hangups)) => (signals, hangups),

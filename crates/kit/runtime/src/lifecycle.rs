@@ -17,8 +17,6 @@
 //! ```
 
 use std::{
-    future::Future,
-    mem,
     process::ExitCode,
     sync::{Arc, OnceLock},
 };
@@ -28,6 +26,7 @@ use actix_web::web;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Health};
+use berth_kit_http::Routes;
 use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, Settings, Sources};
 use berth_kit_telemetry::{
     log::{self as logging, Logging},
@@ -41,7 +40,7 @@ use crate::{
     management::{self, Management},
     ports::Port,
     reload::{Figures, InForce, Reloader},
-    service::{Build, Service},
+    runtime::{Build, Runtime},
     shutdown::{Ending, LOG_FLUSH, Running},
     signals::{Signals, StopSignal},
     starting,
@@ -49,18 +48,14 @@ use crate::{
 };
 
 /// Serves until a signal asks to stop, and says how that went.
-pub(crate) async fn run<F, A>(
+pub(crate) async fn run(
     build: Build,
-    make: F,
+    make: impl AsyncFnOnce(Settings, &mut Runtime) -> anyhow::Result<Routes>,
     sources: Sources,
     loaded: Loaded,
     signals: Signals,
     hangups: Signal,
-) -> ExitCode
-where
-    F: FnOnce(Settings) -> A,
-    A: Future<Output = anyhow::Result<Service>>,
-{
+) -> ExitCode {
     let logging = match Logging::start(&log_options(&loaded.settings.log)) {
         Ok(logging) => logging,
         Err(error) => {
@@ -133,19 +128,15 @@ pub(crate) fn log_options(settings: &Log) -> logging::Options {
 }
 
 /// Runs the server to its end.
-async fn serve<F, A>(
+async fn serve(
     build: Build,
-    make: F,
+    make: impl AsyncFnOnce(Settings, &mut Runtime) -> anyhow::Result<Routes>,
     sources: Sources,
     in_force: &InForce,
     logging: &Logging,
     mut signals: Signals,
     hangups: Signal,
-) -> anyhow::Result<Ending>
-where
-    F: FnOnce(Settings) -> A,
-    A: Future<Output = anyhow::Result<Service>>,
-{
+) -> anyhow::Result<Ending> {
     let start = in_force.load_full();
     let settings = &start.loaded.settings;
     let metrics: Arc<OnceLock<web::Data<Metrics>>> = Arc::default();
@@ -164,21 +155,22 @@ where
     };
     port.announce(settings);
     let health = Arc::new(Health::new(Vec::new()));
-    let app = || AppState::starting(build, settings, Arc::clone(&health), logging);
-    let building = make(settings.clone());
-    let service = starting::build(building, &mut signals, &port, settings, app).await?;
-    let mut service = match service {
-        Ok(service) => service,
+    let app = async || AppState::starting(build, settings, Arc::clone(&health), logging).await;
+    let mut runtime = Runtime::default();
+    let building = make(settings.clone(), &mut runtime);
+    let routes = match starting::build(building, &mut signals, &port, settings, app).await? {
+        Ok(routes) => routes,
         Err(signal) => return Ok(Ending::NotStarted(signal)),
     };
-    let dependencies = mem::take(&mut service.dependencies);
-    let (tasks, cleanups) = (
-        mem::take(&mut service.tasks),
-        mem::take(&mut service.cleanups),
-    );
+    let Runtime {
+        dependencies,
+        metrics: own_metrics,
+        tasks,
+        cleanups,
+    } = runtime;
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     health.depend_on(checks.watched());
-    let state = AppState::new(build, settings, service, health, logging)?;
+    let state = AppState::new(build, settings, routes, own_metrics, health, logging).await?;
     logging.register(&state.metrics)?;
     let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {
@@ -191,9 +183,9 @@ where
         hangups,
     };
 
-    let timeout = state.limits.body_timeout.clone();
+    let timeout = state.limits.timeout.clone();
     let Serving { mut server, stop } = port.serve(settings, state.public(), timeout)?;
-    let management = manage(settings, &state, in_force, logging)?;
+    let management = manage(settings, &state, in_force, logging).await?;
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
     if let Some(ended) = poll_immediate(&mut server).await {
@@ -230,7 +222,7 @@ pub(crate) async fn interruptible<T: Send + 'static>(
 }
 
 /// Starts the management port, where there is one.
-fn manage(
+async fn manage(
     settings: &Settings,
     state: &AppState,
     in_force: &InForce,
@@ -244,8 +236,9 @@ fn manage(
         exposition(settings),
         Arc::clone(in_force),
         logging.clone(),
-    )?;
-    let (settings, timeout) = (settings.clone(), state.limits.body_timeout.clone());
+    )
+    .await?;
+    let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;
         for address in &port.addresses {

@@ -10,16 +10,20 @@ use std::{
 };
 
 use actix_rt::{System, time};
-use actix_web::{HttpRequest, HttpResponse, dev::ServerHandle, http::Method, web};
+use actix_web::{HttpResponse, delete, dev::ServerHandle, get, put, web};
 use anyhow::Context as _;
-use berth_kit_devtools::faults::{self, Faults, lasting};
+use berth_kit_devtools::faults::{self, lasting};
 use berth_kit_health::health;
-use berth_kit_http::{Endpoint, Methods, NO_STORE, Problem, duration::compact, openapi};
+use berth_kit_http::{
+    NO_STORE, Problem, Routes, ServiceConfig,
+    duration::{Text, compact},
+    openapi,
+};
 use berth_kit_settings::Entry;
 use berth_kit_telemetry::log::Logging;
 use berth_kit_transport::{Serving, Stop};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     app::{AppState, PortApp},
@@ -35,65 +39,33 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// How long the last scrape may take at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-const SETTINGS: Endpoint = Endpoint::new(
-    "/settings",
-    Methods::GET,
-    || web::to(settings),
-    include_str!("../openapi/settings.json"),
-);
-
-const LOG_FILTER: Endpoint = Endpoint::new(
-    "/log-filter",
-    Methods::Only(&["GET", "HEAD", "PUT", "DELETE"]),
-    || web::to(log_filter),
-    include_str!("../openapi/log-filter.json"),
-);
-
 /// What only the management port has.
-#[derive(Clone)]
-pub(crate) struct Private {
-    faults: Option<web::Data<Faults>>,
-    in_force: web::Data<InForce>,
-    logging: web::Data<Logging>,
-}
-
-impl Private {
-    /// Hands the endpoints what they show and change.
-    pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {
-        cfg.app_data(self.in_force.clone())
-            .app_data(self.logging.clone());
-        if let Some(faults) = &self.faults {
-            cfg.app_data(faults.clone());
-        }
-    }
+pub(crate) fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.configure(health::routes)
+        .service(settings)
+        .service(log_filter)
+        .service(set_log_filter)
+        .service(revert_log_filter)
+        .configure(openapi::routes);
 }
 
 /// What the management port shows.
-pub(crate) fn app(
+pub(crate) async fn app(
     state: &AppState,
-    exposition: Option<Endpoint>,
+    exposition: Routes,
     in_force: InForce,
     logging: Logging,
 ) -> anyhow::Result<PortApp> {
-    let faults = state.faults.clone().map(web::Data::from);
-    let endpoints = [
-        health::LIVENESS,
-        health::READINESS,
-        health::DEPENDENCY,
-        SETTINGS,
-        LOG_FILTER,
-        openapi::ENDPOINT,
-    ]
-    .into_iter()
-    .chain(faults.is_some().then_some(faults::ENDPOINT))
-    .chain(exposition)
-    .collect();
-    let private = Private {
-        faults,
-        in_force: web::Data::new(in_force),
-        logging: web::Data::new(logging),
-    };
-    state.private(endpoints, private)
+    let mut shown = Routes::new(routes)
+        .merge(exposition)
+        .data(in_force)
+        .data(logging);
+    if let Some(faults) = state.faults.clone().map(web::Data::from) {
+        shown = shown.configure(move |cfg| {
+            cfg.app_data(faults.clone()).configure(faults::routes);
+        });
+    }
+    state.private(shown).await
 }
 
 /// The running management port.
@@ -145,70 +117,144 @@ impl Management {
     }
 }
 
+/// The settings in force.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Settings)]
+struct Shown {
+    settings: Vec<Row>,
+    /// What has been changed and holds from the next start on
+    needs_restart: Vec<Row>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Setting)]
+struct Row {
+    #[schema(examples("server.port"))]
+    key: String,
+    /// As the settings file has it, secrets masked
+    value: String,
+    /// Where it comes from
+    #[schema(examples("default", "config.toml"))]
+    origin: String,
+}
+
+impl From<&Entry> for Row {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            key: entry.key.to_string(),
+            value: entry.value.to_string(),
+            origin: entry.origin.to_string(),
+        }
+    }
+}
+
+/// The settings in force
+#[utoipa::path(responses((status = 200, description = "All of them, by key", body = Shown)))]
+#[get("/settings")]
 async fn settings(in_force: web::Data<InForce>) -> HttpResponse {
     let in_force = in_force.load();
-    let rows = |entries: &[Entry]| -> Vec<Value> {
-        entries
-            .iter()
-            .map(|entry| {
-                json!({
-                    "key": entry.key,
-                    "value": entry.value,
-                    "origin": entry.origin.to_string(),
-                })
-            })
-            .collect()
-    };
-    HttpResponse::Ok().insert_header(NO_STORE).json(json!({
-        "settings": rows(&in_force.loaded.entries),
-        "needs_restart": rows(&in_force.pending),
-    }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(Shown {
+        settings: in_force.loaded.entries.iter().map(Row::from).collect(),
+        needs_restart: in_force.pending.iter().map(Row::from).collect(),
+    })
 }
 
-/// The body of a PUT.
-#[derive(Deserialize)]
+/// Another log filter, for a while.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LogFilterWanted)]
 struct Wanted {
+    #[schema(examples("info,berth=debug"))]
     filter: String,
-    r#for: Option<String>,
+    /// At most 1d; 10m where it is left out
+    r#for: Option<Text>,
 }
 
-async fn log_filter(
-    req: HttpRequest,
+/// The log filter.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LogFilter)]
+struct Filter {
+    /// In force
+    #[schema(examples("info,berth=debug"))]
+    filter: String,
+    /// Of the settings
+    #[schema(examples("info"))]
+    settings: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("9m59s"))]
+    reverts_in: Option<String>,
+}
+
+/// Which records are written
+#[utoipa::path(
+    operation_id = "logFilter",
+    responses((status = 200, description = "The filter now", body = Filter))
+)]
+#[get("/log-filter")]
+async fn log_filter(logging: web::Data<Logging>) -> HttpResponse {
+    shown(&logging)
+}
+
+/// Another log filter, for a while
+#[utoipa::path(
+    operation_id = "setLogFilter",
+    request_body = Wanted,
+    responses(
+        (status = 200, description = "The filter now", body = Filter),
+        (status = 400, response = Problem),
+        (status = 408, response = Problem),
+        (status = 413, response = Problem),
+    )
+)]
+#[put("/log-filter")]
+async fn set_log_filter(
     body: web::Bytes,
     logging: web::Data<Logging>,
 ) -> Result<HttpResponse, Problem> {
-    match *req.method() {
-        Method::PUT => {
-            let wanted: Wanted = serde_json::from_slice(&body)
-                .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-            if !berth_kit_settings::is_log_filter(&wanted.filter) {
-                return Err(Problem::bad_request(
-                    "filter is a log filter such as \"debug\" or \"info,berth=debug\"",
-                ));
-            }
-            let lasts = lasting(wanted.r#for.as_deref(), USUAL, LONGEST)?;
-            log::warn!(
-                "log filter for {}: {}",
-                compact(lasts),
-                wanted.filter.as_str()
-            );
-            let number = logging.filter_for(wanted.filter, lasts);
-            let theirs = logging.clone();
-            actix_rt::spawn(async move {
-                time::sleep(lasts).await;
-                reverted(theirs.revert(Some(number)), &theirs);
-            });
-        }
-        Method::DELETE => reverted(logging.revert(None), &logging),
-        _ => {}
+    let wanted: Wanted = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
+    if !berth_kit_settings::is_log_filter(&wanted.filter) {
+        return Err(Problem::bad_request(
+            "filter is a log filter such as \"debug\" or \"info,berth=debug\"",
+        ));
     }
+    let lasts = lasting(wanted.r#for.as_ref(), USUAL, LONGEST)?;
+    log::warn!(
+        "log filter for {}: {}",
+        compact(lasts),
+        wanted.filter.as_str()
+    );
+    let number = logging.filter_for(wanted.filter, lasts);
+    let theirs = logging.clone();
+    actix_rt::spawn(async move {
+        time::sleep(lasts).await;
+        reverted(theirs.revert(Some(number)), &theirs);
+    });
+    Ok(shown(&logging))
+}
+
+/// Back to the log filter of the settings
+#[utoipa::path(
+    operation_id = "revertLogFilter",
+    responses((status = 200, description = "The filter now", body = Filter))
+)]
+#[delete("/log-filter")]
+async fn revert_log_filter(logging: web::Data<Logging>) -> HttpResponse {
+    reverted(logging.revert(None), &logging);
+    shown(&logging)
+}
+
+fn shown(logging: &Logging) -> HttpResponse {
     let filter = logging.filter();
-    let mut shown = json!({ "filter": filter.current, "settings": filter.settings });
-    if let Some(left) = filter.left {
-        shown["reverts_in"] = compact(Duration::from_secs(left.as_secs())).into();
-    }
-    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(shown))
+    let left = filter.left.map(|left| Duration::from_secs(left.as_secs()));
+    HttpResponse::Ok().insert_header(NO_STORE).json(Filter {
+        filter: filter.current,
+        settings: filter.settings,
+        reverts_in: left.map(compact),
+    })
 }
 
 fn reverted(it_was: bool, logging: &Logging) {

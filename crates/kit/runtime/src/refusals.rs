@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{body::MessageBody as _, web};
-use berth_kit_http::{Outcome, Problem, RequestId, RouteId, context::X_REQUEST_ID};
+use berth_kit_http::{Outcome, Problem, RequestId, RouteId, ids::X_REQUEST_ID};
 use berth_kit_telemetry::{
     log::{self, AccessLines},
     metrics::Metrics,
@@ -28,11 +28,8 @@ impl Events for Refusals {
             metrics.refused(status.as_u16());
         }
         let answer = Problem::new(status, detail).to_response();
-        let id = RequestId::random();
-        let mut headers = vec![(
-            X_REQUEST_ID.as_str().to_owned(),
-            String::from_utf8_lossy(id.as_bytes()).into_owned(),
-        )];
+        let id = String::from_utf8_lossy(RequestId::random().as_bytes()).into_owned();
+        let mut headers = vec![(X_REQUEST_ID.as_str().to_owned(), id.clone())];
         for (name, value) in answer.headers() {
             if let Ok(value) = value.to_str() {
                 headers.push((name.as_str().to_owned(), value.to_owned()));
@@ -46,7 +43,7 @@ impl Events for Refusals {
             elapsed: Duration::ZERO,
             complete: true,
         };
-        log::refused(&self.access_lines, id, peer, &outcome);
+        log::refused(&self.access_lines, &id, peer, &outcome);
         RefusalBody {
             headers,
             bytes: bytes.into(),

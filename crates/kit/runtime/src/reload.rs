@@ -169,7 +169,7 @@ impl Reloader {
         self.state.health.depend_on(self.checks.watched());
         self.state
             .limits
-            .body_timeout
+            .timeout
             .set(settings.server.request_timeout);
         self.state
             .metrics

@@ -6,7 +6,7 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 use actix_rt::time::{sleep, timeout};
 use actix_server::ServerHandle;
 use anyhow::bail;
-use berth_kit_http::Timeout;
+use berth_kit_http::{Routes, Timeout};
 use berth_kit_settings::Settings;
 use berth_kit_transport::Serving;
 use futures_util::{
@@ -17,7 +17,6 @@ use futures_util::{
 use crate::{
     app::PortApp,
     ports::Port,
-    service::Service,
     signals::{Signals, StopSignal},
 };
 
@@ -33,26 +32,26 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 ///
 /// When it cannot be built.
 pub(crate) async fn build(
-    building: impl Future<Output = anyhow::Result<Service>>,
+    building: impl Future<Output = anyhow::Result<Routes>>,
     signals: &mut Signals,
     port: &Port,
     settings: &Settings,
-    app: impl FnOnce() -> anyhow::Result<PortApp>,
-) -> anyhow::Result<Result<Service, StopSignal>> {
+    app: impl AsyncFnOnce() -> anyhow::Result<PortApp>,
+) -> anyhow::Result<Result<Routes, StopSignal>> {
     let building = Box::pin(AssertUnwindSafe(building).catch_unwind());
     let mut outcome = select(building, Box::pin(signals.next()));
     let outcome = match select(&mut outcome, Box::pin(sleep(MOMENT))).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
             log::info!("the service is being built; /ready is 503 until it is");
-            let starting = Starting::serve(port, settings, app()?).await?;
+            let starting = Starting::serve(port, settings, app().await?).await?;
             let outcome = outcome.await;
             starting.end().await;
             outcome
         }
     };
     match outcome {
-        Either::Left((Ok(service), _)) => Ok(Ok(service?)),
+        Either::Left((Ok(routes), _)) => Ok(Ok(routes?)),
         Either::Left((Err(_panic), _)) => {
             bail!("the service cannot be built: it panicked, and the log says where")
         }

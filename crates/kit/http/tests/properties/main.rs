@@ -4,11 +4,14 @@ mod laws;
 
 use std::time::Duration;
 
-use berth_kit_http::{Query, QueryError, duration};
+use berth_kit_http::{QueryError, duration};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 use url::form_urlencoded;
+
+/// Names that are odd in one way or another.
+const NAMES: [&str; 8] = ["", "a", "b", "name", "a b", "%", "&=+", "é\0"];
 
 /// The same cases every time, so that a failure is there again at the next run. The environment may
 /// ask for others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
@@ -38,10 +41,7 @@ fn soup(words: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop_oneof![
-        select(&laws::NAMES[..]).prop_map(str::to_owned),
-        any::<String>(),
-    ]
+    prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), any::<String>(),]
 }
 
 /// A text, and one of the many ways to encode it.
@@ -169,7 +169,7 @@ proptest! {
         broken in "%[0-9A-Fa-f]?",
     ) {
         let text = format!("{}{broken}{after}", before.1);
-        prop_assert_eq!(Query::parse(&text), Err(QueryError::Percent));
+        prop_assert_eq!(laws::read(&text), Err(QueryError::Percent));
     }
 
     #[test]

@@ -14,37 +14,32 @@ use std::{
 };
 
 use actix_web::{
-    dev::{ResponseHead, ServiceRequest},
+    dev::ServiceRequest,
     http::{Method, header},
 };
-use berth_kit_http::{
-    Observe, Outcome, RequestId, RouteId, Routes, TraceId, UNMATCHED, context::X_REQUEST_ID,
-};
+use berth_kit_http::{Observe, Outcome, RequestContext, UNMATCHED};
 use humantime::format_rfc3339_micros;
 
 use super::{
     AccessLines, Escaped, Format,
     access_lines::{push_json, push_number},
-    scope::Scope,
 };
 
 /// What a worker keeps of each of its buffers for the next request, in bytes.
 const KEPT: usize = 1024;
 
-/// Gives every request an id and, when it is over, a line in the log.
+/// Gives every request, when it is over, a line in the log.
 pub struct AccessLog {
     lines: Arc<AccessLines>,
-    routes: Arc<Routes>,
     line: RefCell<Vec<u8>>,
 }
 
 impl AccessLog {
     /// The log of one worker.
     #[must_use]
-    pub fn new(lines: Arc<AccessLines>, routes: Arc<Routes>) -> Self {
+    pub fn new(lines: Arc<AccessLines>) -> Self {
         Self {
             lines,
-            routes,
             line: RefCell::default(),
         }
     }
@@ -53,8 +48,6 @@ impl AccessLog {
 /// What the line needs from the request, which is gone by the time it is written.
 #[derive(Default)]
 pub struct Record {
-    /// The ids, which are elsewhere while the request is polled.
-    scope: Scope,
     /// Whether there is to be a line, and so whether the rest is that of this request.
     wanted: bool,
     method: Method,
@@ -66,21 +59,14 @@ pub struct Record {
 impl Observe for AccessLog {
     type Record = Record;
 
-    fn begin(&self, record: &mut Record, req: &ServiceRequest, route: RouteId) {
-        let headers = req.headers();
-        record.scope.request_id.set(headers);
-        record.scope.trace_id = TraceId::of(headers);
-        match &mut record.scope.route {
-            Some((_, of)) => *of = route,
-            none => *none = Some((Arc::clone(&self.routes), route)),
-        }
+    fn begin(&self, record: &mut Record, req: &ServiceRequest) {
         record.wanted = self.lines.wanted();
         if record.wanted {
             record.method.clone_from(req.method());
             record.path.clear();
             record.path.push_str(req.uri().path());
             record.client_ip = req.peer_addr().map(|addr| addr.ip());
-            match headers.get(header::USER_AGENT) {
+            match req.headers().get(header::USER_AGENT) {
                 Some(value) => {
                     let text = record.user_agent.get_or_insert_default();
                     text.clear();
@@ -91,31 +77,17 @@ impl Observe for AccessLog {
         }
     }
 
-    fn respond(&self, record: &mut Record, head: &mut ResponseHead) {
-        head.headers_mut()
-            .insert(X_REQUEST_ID, record.scope.request_id.header_value());
-    }
-
-    fn enter(&self, record: &mut Record) {
-        record.scope.swap();
-    }
-
-    fn leave(&self, record: &mut Record) {
-        record.scope.swap();
-    }
-
-    fn end(&self, record: &mut Record, outcome: &Outcome) {
+    fn end(&self, record: &mut Record, request: &RequestContext, outcome: &Outcome) {
         if !record.wanted {
             return;
         }
         let mut line = self.line.borrow_mut();
-        put(
-            &self.lines,
-            &mut line,
-            record,
-            self.routes.name(outcome.route),
-            outcome,
-        );
+        let ids = Ids {
+            request: request.id(),
+            trace: request.trace_id(),
+            route: request.route(),
+        };
+        put(&self.lines, &mut line, record, &ids, outcome);
         line.shrink_to(KEPT);
         record.path.shrink_to(KEPT);
         if let Some(user_agent) = &mut record.user_agent {
@@ -124,29 +96,37 @@ impl Observe for AccessLog {
     }
 }
 
-fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
+/// What is known of the request beside its record.
+struct Ids<'a> {
+    request: &'a str,
+    trace: Option<&'a str>,
+    route: &'a str,
+}
+
+fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
     lines.put(line, |format, line| match format {
         Format::Text => text(line, record, outcome),
-        Format::Json => json(line, record, route, outcome),
+        Format::Json => json(line, record, ids, outcome),
     });
     line.clear();
 }
 
 /// The line of what has not become a request: no method or path is known of it.
-pub fn refused(lines: &AccessLines, id: RequestId, peer: SocketAddr, outcome: &Outcome) {
+pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcome) {
     if lines.wanted() {
         let record = Record {
-            scope: Scope {
-                request_id: id,
-                ..Scope::default()
-            },
             wanted: true,
             method: Method::from_bytes(b"-").unwrap_or_default(),
             path: "-".to_owned(),
             client_ip: Some(peer.ip()),
             ..Record::default()
         };
-        put(lines, &mut Vec::new(), &record, UNMATCHED, outcome);
+        let ids = Ids {
+            request: id,
+            trace: None,
+            route: UNMATCHED,
+        };
+        put(lines, &mut Vec::new(), &record, &ids, outcome);
     }
 }
 
@@ -183,7 +163,7 @@ fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
 }
 
 /// The line for machines.
-fn json(line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
+fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
     display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(
@@ -192,7 +172,7 @@ fn json(line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
     line.extend_from_slice(record.method.as_str().as_bytes());
     // A method and an id have no character that a JSON string would have to escape.
     line.extend_from_slice(b"\",\"route\":");
-    push_json(line, route);
+    push_json(line, ids.route);
     line.extend_from_slice(b",\"path\":");
     push_json(line, &record.path);
     line.extend_from_slice(b",\"status\":");
@@ -211,9 +191,9 @@ fn json(line: &mut Vec<u8>, record: &Record, route: &str, outcome: &Outcome) {
         None => line.extend_from_slice(b"null"),
     }
     line.extend_from_slice(b",\"request_id\":\"");
-    line.extend_from_slice(record.scope.request_id.as_bytes());
+    line.extend_from_slice(ids.request.as_bytes());
     line.extend_from_slice(b"\",\"trace_id\":");
-    match &record.scope.trace_id {
+    match ids.trace {
         Some(id) => {
             line.push(b'"');
             line.extend_from_slice(id.as_bytes());

@@ -6,6 +6,7 @@ use std::{
     time::SystemTime,
 };
 
+use berth_kit_http::RequestContext;
 use env_logger::fmt::Formatter;
 use humantime::format_rfc3339_micros;
 use log::{
@@ -14,25 +15,20 @@ use log::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::scope;
-
 /// `2026-01-02T03:04:05.678901Z INFO  berth::lifecycle: listening`.
 pub(super) fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let time = format_rfc3339_micros(SystemTime::now());
     write!(out, "{time} {:<5} {}: ", record.level(), record.target())?;
     write!(out, "{}", EscapedArgs(record.args()))?;
-    scope::current(|request| {
+    RequestContext::with_current(|request| {
         let Some(request) = request else {
             return Ok(());
         };
-        write!(out, " | request_id={}", request.request_id)?;
-        if let Some(id) = request.trace_id {
+        write!(out, " | request_id={}", request.id())?;
+        if let Some(id) = request.trace_id() {
             write!(out, " trace_id={id}")?;
         }
-        match request.route {
-            Some(route) => write!(out, " route={route}"),
-            None => Ok(()),
-        }
+        write!(out, " route={}", request.route())
     })?;
     writeln!(out)
 }
@@ -46,18 +42,15 @@ pub(super) fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     line.serialize_entry("level", record.level().as_str())?;
     line.serialize_entry("target", record.target())?;
     line.serialize_entry("msg", &Text(record.args()))?;
-    scope::current(|request| {
+    RequestContext::with_current(|request| {
         let Some(request) = request else {
             return Ok(());
         };
-        line.serialize_entry("request_id", request.request_id)?;
-        if let Some(id) = request.trace_id {
+        line.serialize_entry("request_id", request.id())?;
+        if let Some(id) = request.trace_id() {
             line.serialize_entry("trace_id", id)?;
         }
-        match request.route {
-            Some(route) => line.serialize_entry("route", route),
-            None => Ok(()),
-        }
+        line.serialize_entry("route", request.route())
     })?;
     record
         .key_values()

@@ -3,7 +3,6 @@
 mod access_lines;
 mod access_log;
 mod format;
-mod scope;
 mod sink;
 
 use std::{
@@ -18,7 +17,6 @@ use prometheus::IntCounter;
 pub use access_lines::AccessLines;
 pub use access_log::{AccessLog, refused};
 pub use format::Escaped;
-pub use scope::{InRequest, in_request};
 use sink::Sink;
 
 use crate::metrics::{self, Metrics};

@@ -22,15 +22,16 @@ mod memory;
 mod requests;
 mod shard;
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::header, web};
-use berth_kit_http::Routes;
+use berth_kit_http::{RouteTable, ServiceConfig};
 use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
+use utoipa::OpenApi;
 
 pub use requests::HttpObserver;
 
@@ -71,11 +72,11 @@ impl Metrics {
     /// When two metrics have one name, which would be a mistake in this crate.
     pub fn new(
         build: Build<'_>,
-        routes: Arc<Routes>,
+        table: Arc<RouteTable>,
         shutdown_timeout: Duration,
     ) -> Result<Self, Error> {
         let registry = Registry::new();
-        let http = Http::new(&registry, routes, shutdown_timeout)?;
+        let http = Http::new(&registry, table, shutdown_timeout)?;
 
         let info = IntGaugeVec::new(
             Opts::new(
@@ -111,10 +112,10 @@ impl Metrics {
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use std::time::Duration;
-    /// # use berth_kit_http::Routes;
+    /// # use berth_kit_http::{RouteTable, ServiceConfig};
     /// # use berth_kit_telemetry::{metrics::{Build, Metrics}, prometheus::IntCounter};
     /// # let build = Build { version: "1", revision: "unknown", rustc: "unknown" };
-    /// # let metrics = Metrics::new(build, Routes::new([]).into(), Duration::MAX)?;
+    /// # let metrics = Metrics::new(build, RouteTable::of([]).into(), Duration::MAX)?;
     /// let orders = IntCounter::new("shop_orders_total", "Orders that were taken.")?;
     /// metrics.register(orders.clone())?;
     /// orders.inc();
@@ -201,12 +202,33 @@ impl<F: Fn() -> bool + Send + Sync> Collector for Asked<F> {
     }
 }
 
-/// The handler that answers a scrape.
+/// Mounts the exposition at `path`.
+pub fn routes(path: &str, cfg: &mut ServiceConfig<'_>) {
+    let mut openapi = Docs::openapi();
+    let documented = mem::take(&mut openapi.paths.paths);
+    openapi.paths.paths = documented
+        .into_values()
+        .map(|item| (path.to_owned(), item))
+        .collect();
+    cfg.openapi(openapi).actix(|app| {
+        app.service(web::resource(path).route(web::get().to(exposition)));
+    });
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(exposition))]
+struct Docs;
+
+/// The metrics, for Prometheus
 ///
-/// # Errors
-///
-/// As [`Metrics::encode`]; a 500, so that the scrape counts as failed.
-pub async fn exposition(metrics: web::Data<Metrics>) -> Result<HttpResponse, Error> {
+/// A failure is a 500, so that the scrape counts as failed.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"))
+)]
+async fn exposition(metrics: web::Data<Metrics>) -> Result<HttpResponse, Error> {
     let text = metrics
         .encode()
         .inspect_err(|error| log::error!("{error}"))?;

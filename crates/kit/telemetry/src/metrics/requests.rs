@@ -14,7 +14,7 @@ use std::{
 };
 
 use actix_web::{dev::ServiceRequest, http::Method};
-use berth_kit_http::{Observe, Outcome, RouteId, Routes};
+use berth_kit_http::{Observe, Outcome, RequestContext, RouteId, RouteTable};
 use prometheus::{
     IntCounter, IntGauge, Registry,
     core::{Collector, Desc},
@@ -45,7 +45,7 @@ const REFUSED: usize = METHODS.len() - 1;
 /// The request metrics of the whole process.
 #[derive(Debug)]
 pub(crate) struct Http {
-    routes: Arc<Routes>,
+    table: Arc<RouteTable>,
     /// One of each worker, after one that holds what is there from the start.
     shards: Mutex<Vec<Arc<Shard>>>,
     outlasting: IntCounter,
@@ -56,7 +56,7 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(
         registry: &Registry,
-        routes: Arc<Routes>,
+        table: Arc<RouteTable>,
         shutdown_timeout: Duration,
     ) -> Result<Arc<Self>, Error> {
         let http = Arc::new(Self {
@@ -68,7 +68,7 @@ impl Http {
                 "Requests that took longer than shutdown.timeout: a stop cuts such a one off.",
             )?,
             shutdown_timeout: AtomicU64::new(nanoseconds(shutdown_timeout)),
-            routes,
+            table,
         });
         http.start_at_zero();
         registry.register(Box::new(Exposed::new(Arc::clone(&http))?))?;
@@ -91,17 +91,20 @@ impl Http {
 
     fn start_at_zero(&self) {
         let shard = self.shard();
-        for (index, route) in self.routes.known().iter().enumerate() {
+        for (index, route) in self.table.routes().iter().enumerate() {
             let unmatched = index == RouteId::UNMATCHED.index();
             let statuses = if unmatched {
                 UNMATCHED_STATUSES
             } else {
                 STATUSES_AT_START
             };
-            let methods = METHODS.iter().enumerate().filter(|(_, method)| {
-                unmatched || route.methods.iter().any(|known| known == *method)
-            });
-            for (method, _) in methods.filter(|_| route.counted) {
+            let answers = route.answers();
+            let methods = METHODS
+                .iter()
+                .enumerate()
+                .filter(|(_, method)| unmatched || answers.contains(method));
+            let is_counted = self.table.counts(&route.pattern);
+            for (method, _) in methods.filter(|_| is_counted) {
                 let series = shard.series(index * METHODS.len() + method);
                 for status in statuses {
                     series.status(status);
@@ -123,7 +126,7 @@ impl Http {
     }
 
     fn pairs(&self) -> usize {
-        self.routes.known().len() * METHODS.len()
+        self.table.routes().len() * METHODS.len()
     }
 
     /// Counts for one more worker.
@@ -174,10 +177,10 @@ impl Exposed {
     /// The counts of every route and method that has any.
     fn totals(&self) -> Vec<(&'static str, &str, Total)> {
         let shards = self.http.shards();
-        let pairs = self.http.routes.known().iter().flat_map(|route| {
+        let pairs = self.http.table.routes().iter().flat_map(|route| {
             METHODS
                 .iter()
-                .map(move |method| (*method, route.name.as_str()))
+                .map(move |method| (*method, route.pattern.as_str()))
         });
         pairs
             .enumerate()
@@ -337,14 +340,14 @@ pub struct Counted(Option<usize>);
 impl Observe for HttpObserver {
     type Record = Counted;
 
-    fn begin(&self, record: &mut Counted, req: &ServiceRequest, route: RouteId) {
-        record.0 = self.http.routes.counted(route).then(|| {
+    fn begin(&self, record: &mut Counted, req: &ServiceRequest) {
+        record.0 = self.http.table.counts(req.path()).then(|| {
             self.shard.begun.add(1);
             method_index(req.method())
         });
     }
 
-    fn end(&self, record: &mut Counted, outcome: &Outcome) {
+    fn end(&self, record: &mut Counted, _: &RequestContext, outcome: &Outcome) {
         let Some(method) = record.0 else {
             return;
         };

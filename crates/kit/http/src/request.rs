@@ -1,0 +1,343 @@
+//! The request that is being handled.
+//!
+//! While anything of a request is polled, its [`RequestContext`] stands in a place of the worker's thread.
+//! There the log finds its ids, handlers find it as an extractor, and what lies between finds its limits. It is
+//! taken out again after each poll, so a request that waits leaves nothing behind for another.
+
+use std::{
+    cell::RefCell,
+    future::{Future, Ready, ready},
+    mem,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::{Payload, ServiceRequest},
+    http::Uri,
+};
+use pin_project_lite::pin_project;
+
+use crate::{Problem, RequestId, RouteId, RouteTable, TraceId};
+
+thread_local! {
+    static CURRENT: RefCell<Option<RequestContext>> = const { RefCell::new(None) };
+}
+
+/// No limit of the route's own.
+const UNSET: u64 = u64::MAX;
+
+/// What is known of a request: its ids, its route, and the limits that hold for it. A handler takes it as an
+/// extractor; a clone is a pointer.
+///
+/// ```
+/// use actix_web::{Responder, get};
+/// use berth_kit_http::RequestContext;
+///
+/// #[get("/who")]
+/// async fn who(request: RequestContext) -> impl Responder {
+///     // For a call to another service, whatever the client is.
+///     for (name, value) in request.outbound_headers() {
+///         log::debug!("{name}: {value}");
+///     }
+///     request.id().to_owned()
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequestContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: RequestId,
+    trace: Option<TraceId>,
+    uri: Uri,
+    table: Arc<RouteTable>,
+    route: OnceLock<RouteId>,
+    /// In microseconds.
+    timeout: AtomicU64,
+    max_body: AtomicUsize,
+    body: AtomicU8,
+}
+
+/// What became of a request's body so far, for whoever has to answer for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum BodyProgress {
+    /// Nobody is waiting for the client.
+    Flowing,
+    /// The handler waits for more of it.
+    Waiting,
+    /// It did not arrive in time.
+    TimedOut,
+    /// It is larger than allowed.
+    TooLarge,
+}
+
+impl RequestContext {
+    /// Of a request that has just arrived.
+    pub(crate) fn new(req: &ServiceRequest, table: &Arc<RouteTable>) -> Self {
+        let mut id = RequestId::default();
+        id.set(req.headers());
+        Self(Arc::new(Inner {
+            id,
+            trace: TraceId::of(req.headers()),
+            uri: req.uri().clone(),
+            table: Arc::clone(table),
+            route: OnceLock::new(),
+            timeout: AtomicU64::new(UNSET),
+            max_body: AtomicUsize::new(usize::MAX),
+            body: AtomicU8::new(BodyProgress::Flowing as u8),
+        }))
+    }
+
+    /// The request that is being handled now, by this thread; `None` outside of any.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        Self::with_current(|current| current.cloned())
+    }
+
+    /// Hands out the request that is being handled now.
+    pub fn with_current<R>(read: impl FnOnce(Option<&Self>) -> R) -> R {
+        CURRENT.with_borrow(|current| read(current.as_ref()))
+    }
+
+    /// The request id: the client's `X-Request-Id` where it was sane, else one of our own.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        std::str::from_utf8(self.0.id.as_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.0.id
+    }
+
+    /// The trace that it belongs to, where its `traceparent` names one: 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        let trace = self.0.trace.as_ref()?;
+        std::str::from_utf8(trace.as_bytes()).ok()
+    }
+
+    /// The route that it belongs to, by its path, whatever its method.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        self.0.table.name(self.route_id())
+    }
+
+    pub(crate) fn route_id(&self) -> RouteId {
+        *self
+            .0
+            .route
+            .get_or_init(|| self.0.table.find_uri(&self.0.uri))
+    }
+
+    /// The route with this pattern has answered.
+    pub(crate) fn answered_by(&self, pattern: &str) {
+        if let Some(route) = self.0.table.by_pattern(pattern) {
+            // Whoever has asked before has found it by the path.
+            let _ = self.0.route.set(route);
+        }
+    }
+
+    pub(crate) fn table(&self) -> &RouteTable {
+        &self.0.table
+    }
+
+    /// What a call to another service on behalf of this request carries, so that its log lines and traces are
+    /// found together with these: `x-request-id`, and `traceparent` where the request had one.
+    pub fn outbound_headers(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
+        let id = (X_REQUEST_ID, self.id().to_owned());
+        let trace = self.0.trace.as_ref().map(TraceId::traceparent);
+        std::iter::once(id).chain(trace.map(|value| (TRACEPARENT, value)))
+    }
+
+    /// Runs `work` with its log lines carrying the ids of this request: for what runs on another thread, such
+    /// as `web::block(move || request.run(|| …))`.
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        work()
+    }
+
+    /// It is current until what this gives is dropped, by a panic, too.
+    pub(crate) fn enter(&self) -> Entered {
+        Entered(CURRENT.replace(Some(self.clone())))
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        let micros = self.0.timeout.load(Ordering::Relaxed);
+        (micros != UNSET).then(|| Duration::from_micros(micros))
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        let micros = u64::try_from(timeout.as_micros()).unwrap_or(UNSET);
+        self.0
+            .timeout
+            .store(micros.min(UNSET - 1), Ordering::Relaxed);
+    }
+
+    /// In bytes.
+    pub(crate) fn max_body(&self) -> Option<usize> {
+        let bytes = self.0.max_body.load(Ordering::Relaxed);
+        (bytes != usize::MAX).then_some(bytes)
+    }
+
+    pub(crate) fn set_max_body(&self, bytes: usize) {
+        self.0
+            .max_body
+            .store(bytes.min(usize::MAX - 1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn body(&self) -> BodyProgress {
+        match self.0.body.load(Ordering::Relaxed) {
+            0 => BodyProgress::Flowing,
+            1 => BodyProgress::Waiting,
+            2 => BodyProgress::TimedOut,
+            _ => BodyProgress::TooLarge,
+        }
+    }
+
+    pub(crate) fn set_body(&self, progress: BodyProgress) {
+        self.0.body.store(progress as u8, Ordering::Relaxed);
+    }
+}
+
+const X_REQUEST_ID: &str = "x-request-id";
+const TRACEPARENT: &str = "traceparent";
+
+/// Puts back what was current before.
+#[derive(Debug)]
+pub(crate) struct Entered(Option<RequestContext>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        // There is no place any more once the thread ends.
+        let _ = CURRENT.try_with(|current| mem::replace(&mut *current.borrow_mut(), before));
+    }
+}
+
+impl FromRequest for RequestContext {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::current().ok_or_else(Problem::internal))
+    }
+}
+
+pin_project! {
+    /// A future whose log lines belong to the request in which it was made; see [`in_request`].
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct InRequest<F> {
+        request: Option<RequestContext>,
+        #[pin]
+        future: F,
+    }
+}
+
+/// Has the log lines of `future` carry the ids of the request that is being handled now, wherever and however
+/// long it runs: for what a handler spawns.
+///
+/// ```no_run
+/// # use berth_kit_http::in_request;
+/// # async fn send_mail() {}
+/// # async fn handler() {
+/// actix_web::rt::spawn(in_request(async {
+///     log::info!("sending"); // with the request's id
+///     send_mail().await;
+/// }));
+/// # }
+/// ```
+pub fn in_request<F: Future>(future: F) -> InRequest<F> {
+    InRequest {
+        request: RequestContext::current(),
+        future,
+    }
+}
+
+impl<F: Future> Future for InRequest<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let entered = this.request.as_ref().map(RequestContext::enter);
+        let polled = this.future.poll(cx);
+        drop(entered);
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn request(id: &str) -> RequestContext {
+        let req = TestRequest::get()
+            .uri("/a/7")
+            .insert_header((X_REQUEST_ID, id))
+            .insert_header((TRACEPARENT, format!("00-{:032x}-{:016x}-01", 5, 6)))
+            .to_srv_request();
+        let table = RouteTable::of(["/a/{id}", "/b"]);
+        RequestContext::new(&req, &Arc::new(table))
+    }
+
+    fn seen() -> Option<String> {
+        RequestContext::with_current(|request| request.map(|request| request.id().to_owned()))
+    }
+
+    #[actix_web::test]
+    async fn each_future_sees_its_own_request_and_nobody_elses() {
+        assert_eq!(seen(), None);
+        let (a, b) = (request("a"), request("b"));
+        let in_a = a.enter();
+        let child = in_request(async {
+            let before = seen();
+            actix_web::rt::task::yield_now().await;
+            (before, seen())
+        });
+        let in_b = b.enter();
+        assert_eq!(seen().as_deref(), Some("b"));
+        drop(in_b);
+        assert_eq!(seen().as_deref(), Some("a"));
+        drop(in_a);
+        assert_eq!(seen(), None);
+        let child = actix_web::rt::spawn(child);
+        let of_a = || Some("a".to_owned());
+        assert_eq!(child.await.unwrap(), (of_a(), of_a()));
+        assert_eq!(seen(), None);
+    }
+
+    #[actix_web::test]
+    async fn a_panic_leaves_nothing_behind() {
+        let a = request("a");
+        let entered = a.enter();
+        let child = in_request(async { panic!("oh") });
+        drop(entered);
+        assert!(actix_web::rt::spawn(child).await.is_err());
+        assert_eq!(seen(), None);
+    }
+
+    #[test]
+    fn another_thread_and_another_service_are_told_of_it() {
+        let a = request("a");
+        let on_thread = std::thread::spawn({
+            let a = a.clone();
+            move || (a.run(seen), seen())
+        });
+        assert_eq!(on_thread.join().unwrap(), (Some("a".to_owned()), None));
+        let headers: Vec<_> = a.outbound_headers().collect();
+        assert_eq!(headers[0], ("x-request-id", "a".to_owned()));
+        assert_eq!(headers[1].0, "traceparent");
+        assert!(headers[1].1.starts_with(&format!("00-{:032x}-", 5)));
+        assert_eq!(a.trace_id(), Some(format!("{:032x}", 5).as_str()));
+        assert_eq!(a.route(), "/a/{id}");
+    }
+}

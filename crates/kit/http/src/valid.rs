@@ -1,0 +1,198 @@
+//! A JSON body that is what it has to be.
+
+use std::{future::Future, ops::Deref, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::StatusCode, web::Bytes,
+};
+use garde::Validate;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::Problem;
+
+/// A JSON body that holds to the rules of its type, which `#[derive(garde::Validate)]` declares.
+///
+/// What is no JSON is a 400 with line and column, another `Content-Type` a 415; JSON that is not of this type,
+/// or breaks a rule, is a 422 with the member `errors`: for each fault a JSON pointer to the value, and what is
+/// wrong with it.
+///
+/// ```
+/// use actix_web::{HttpResponse, post};
+/// use berth_kit_http::Valid;
+/// use garde::Validate;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize, Validate)]
+/// struct NewOrder {
+///     #[garde(length(min = 1, max = 64))]
+///     item: String,
+///     #[garde(range(min = 1, max = 100))]
+///     quantity: u32,
+/// }
+///
+/// #[post("/orders")]
+/// async fn create(order: Valid<NewOrder>) -> HttpResponse {
+///     let NewOrder { item, quantity } = order.into_inner();
+///     HttpResponse::Created().body(format!("{quantity} of {item}"))
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Valid<T>(T);
+
+impl<T> Valid<T> {
+    /// What it is.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Valid<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// One fault of a body.
+#[derive(Serialize)]
+struct Fault {
+    /// Where it is, as RFC 6901 writes it: `/items/0/quantity`; empty for the whole body.
+    pointer: String,
+    detail: String,
+}
+
+impl<T> Valid<T>
+where
+    T: DeserializeOwned + Validate<Context: Default>,
+{
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let pointer = pointer(&error.path().to_string());
+            let error = error.into_inner();
+            if error.is_data() {
+                let detail = error.to_string();
+                invalid([Fault { pointer, detail }].into())
+            } else {
+                Problem::wrong_json(&error)
+            }
+        })?;
+        json.end().map_err(|error| Problem::wrong_json(&error))?;
+        value.validate().map_err(|report| {
+            let faults = report.iter().map(|(path, error)| Fault {
+                pointer: pointer(&path.to_string()),
+                detail: error.to_string(),
+            });
+            invalid(faults.collect())
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// 422, with every fault.
+fn invalid(faults: Vec<Fault>) -> Problem {
+    let texts: Vec<_> = faults
+        .iter()
+        .map(|Fault { pointer, detail }| format!("{pointer}: {detail}"))
+        .collect();
+    let detail = format!("the body is not valid: {}", texts.join("; "));
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_member("errors", faults)
+}
+
+/// `items[0].quantity` as a JSON pointer.
+fn pointer(path: &str) -> String {
+    if path.is_empty() || path == "." {
+        return String::new();
+    }
+    let mut pointer = String::from("/");
+    for char in path.chars() {
+        match char {
+            '.' | '[' if pointer.ends_with('/') => {}
+            '.' | '[' => pointer.push('/'),
+            ']' => {}
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            other => pointer.push(other),
+        }
+    }
+    pointer
+}
+
+impl<T> FromRequest for Valid<T>
+where
+    T: DeserializeOwned + Validate<Context: Default> + 'static,
+{
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = req.mime_type().ok().flatten().is_some_and(|mime| {
+            mime.subtype() == "json" || mime.suffix().is_some_and(|suffix| suffix == "json")
+        });
+        let body = Bytes::from_request(req, payload);
+        Box::pin(async move {
+            if !is_json {
+                return Err(Problem::not_json().into());
+            }
+            Ok(Self::read(&body.await?)?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, Validate)]
+    struct Order {
+        #[garde(dive)]
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize, Validate)]
+    struct Item {
+        #[garde(length(chars, min = 1, max = 3))]
+        name: String,
+        #[garde(range(min = 1))]
+        quantity: u32,
+    }
+
+    /// Its status and what it says, with the pointers.
+    fn refused(body: &str) -> (u16, String) {
+        let problem = Valid::<Order>::read(body.as_bytes()).unwrap_err();
+        let answer = problem.to_response();
+        (answer.status().as_u16(), problem.to_string())
+    }
+
+    #[test]
+    fn every_fault_of_a_body_is_told_with_its_place() {
+        let good = r#"{"items":[{"name":"nut","quantity":2}]}"#;
+        assert_eq!(
+            Valid::<Order>::read(good.as_bytes()).unwrap().items.len(),
+            1
+        );
+
+        let (status, text) =
+            refused(r#"{"items":[{"name":"nut","quantity":1},{"name":"","quantity":0}]}"#);
+        assert_eq!(status, 422);
+        assert!(text.contains("/items/1/name: "), "{text}");
+        assert!(text.contains("/items/1/quantity: "), "{text}");
+
+        let (status, text) = refused(r#"{"items":[{"name":7,"quantity":1}]}"#);
+        assert_eq!(status, 422);
+        assert!(text.contains("/items/0/name: invalid type"), "{text}");
+        let (status, text) = refused(r#"{"items":[{"name":"nut"}]}"#);
+        assert_eq!(status, 422);
+        assert!(text.contains("/items/0: missing field"), "{text}");
+        assert_eq!(refused("[]").0, 422);
+
+        for broken in ["", "{", r#"{"items":[}"#, r#"{"items":[]} x"#] {
+            let (status, text) = refused(broken);
+            assert_eq!(status, 400, "{broken}");
+            assert!(text.contains("line 1 column "), "{text}");
+        }
+    }
+}
