@@ -25,6 +25,10 @@ test-readiness:
 test-static: build-static
     BERTH_BIN="$PWD/target/berth" cargo test -p berth --test it
 
+# Write crates/server/openapi.json, the contract that a test compares with what is served.
+openapi:
+    WRITE_OPENAPI=1 cargo test --quiet -p berth --test it the_contract_is_the_one_in_the_repository
+
 # Format the code.
 fmt:
     cargo fmt --all

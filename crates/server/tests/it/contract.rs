@@ -1,6 +1,6 @@
 //! The HTTP contract, row by row.
 
-use std::{thread, time::Duration};
+use std::{env, fs, path::Path, thread, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -188,6 +188,23 @@ fn openapi_describes_what_is_served() {
             "/ready",
             "/ready/{check}"
         ]
+    );
+}
+
+/// Whoever changes the contract sees the change in review: `just openapi` writes it.
+#[test]
+fn the_contract_is_the_one_in_the_repository() {
+    let server = Berth::debug(&[]);
+    let document = format!("{:#}\n", server.get("/openapi.json").json());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    if env::var_os("WRITE_OPENAPI").is_some() {
+        fs::write(&file, &document).unwrap();
+    }
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        known == document,
+        "{} is not what is served; `just openapi` writes it anew",
+        file.display()
     );
 }
 
