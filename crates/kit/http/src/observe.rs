@@ -264,12 +264,11 @@ impl<O: Observe> Exchange<O> {
             complete: false,
         };
         let started = Instant::now();
-        let request = RequestContext::new(req, &watch.table);
         let is_head = req.method() == Method::HEAD;
         let spare = watch.spare.borrow_mut().pop();
         let mut state = match spare {
             Some(mut state) => {
-                state.request = request;
+                state.request.renew(req);
                 state.is_head = is_head;
                 state.started = started;
                 state.outcome = outcome;
@@ -277,7 +276,7 @@ impl<O: Observe> Exchange<O> {
             }
             None => Box::new(State {
                 record: O::Record::default(),
-                request,
+                request: RequestContext::new(req, &watch.table),
                 is_head,
                 started,
                 outcome,

@@ -63,10 +63,24 @@ impl<T: DeserializeOwned> Query<T> {
         for part in query.split(['&', '=']) {
             check(part)?;
         }
-        let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
-        serde_path_to_error::deserialize(pairs)
+        serde_html_form::from_str(query)
             .map(Self)
-            .map_err(|error| wrong(query, &error))
+            .map_err(|error| QueryError::Value(Self::told(query, &error)))
+    }
+
+    /// What `error` says, with the parameter that it is about.
+    fn told(query: &str, error: &serde_html_form::de::Error) -> String {
+        let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        let Err(located) = serde_path_to_error::deserialize::<_, T>(pairs) else {
+            return format!("the query: {error}");
+        };
+        let name = located.path().to_string();
+        let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
+        match pairs.iter().filter(|(known, _)| *known == name).count() {
+            0 => format!("the query: {error}"),
+            1 => format!("the query parameter '{name}': {error}"),
+            _ => format!("the query parameter '{name}' may be given only once"),
+        }
     }
 }
 
@@ -77,16 +91,6 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Self::read(req.query_string()).map_err(Problem::from))
     }
-}
-
-fn wrong(query: &str, error: &serde_path_to_error::Error<serde::de::value::Error>) -> QueryError {
-    let name = error.path().to_string();
-    let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
-    QueryError::Value(match pairs.iter().filter(|(n, _)| *n == name).count() {
-        0 => format!("the query: {}", error.inner()),
-        1 => format!("the query parameter '{name}': {}", error.inner()),
-        _ => format!("the query parameter '{name}' may be given only once"),
-    })
 }
 
 /// Whether a name or a value is well encoded.

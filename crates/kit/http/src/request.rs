@@ -20,7 +20,6 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest,
     dev::{Payload, ServiceRequest},
-    http::Uri,
 };
 use pin_project_lite::pin_project;
 
@@ -56,7 +55,8 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     id: RequestId,
     trace: Option<TraceId>,
-    uri: Uri,
+    /// As the router sees it, decoded.
+    path: String,
     table: Arc<RouteTable>,
     route: OnceLock<RouteId>,
     /// In microseconds.
@@ -82,18 +82,27 @@ pub(crate) enum BodyProgress {
 impl RequestContext {
     /// Of a request that has just arrived.
     pub(crate) fn new(req: &ServiceRequest, table: &Arc<RouteTable>) -> Self {
-        let mut id = RequestId::default();
-        id.set(req.headers());
-        Self(Arc::new(Inner {
-            id,
-            trace: TraceId::of(req.headers()),
-            uri: req.uri().clone(),
+        let mut inner = Inner {
+            id: RequestId::default(),
+            trace: None,
+            path: String::new(),
             table: Arc::clone(table),
             route: OnceLock::new(),
             timeout: AtomicU64::new(UNSET),
             max_body: AtomicUsize::new(usize::MAX),
             body: AtomicU8::new(BodyProgress::Flowing as u8),
-        }))
+        };
+        inner.become_of(req);
+        Self(Arc::new(inner))
+    }
+
+    /// Becomes that of another request of the same port. What it has allocated is used again, unless something
+    /// still holds on to it.
+    pub(crate) fn renew(&mut self, req: &ServiceRequest) {
+        match Arc::get_mut(&mut self.0) {
+            Some(inner) => inner.become_of(req),
+            None => *self = Self::new(req, &self.0.table),
+        }
     }
 
     /// The request that is being handled now, by this thread; `None` outside of any.
@@ -131,10 +140,7 @@ impl RequestContext {
     }
 
     pub(crate) fn route_id(&self) -> RouteId {
-        *self
-            .0
-            .route
-            .get_or_init(|| self.0.table.find_uri(&self.0.uri))
+        *self.0.route.get_or_init(|| self.0.table.find(&self.0.path))
     }
 
     /// The route with this pattern has answered.
@@ -204,6 +210,19 @@ impl RequestContext {
 
     pub(crate) fn set_body(&self, progress: BodyProgress) {
         self.0.body.store(progress as u8, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    fn become_of(&mut self, req: &ServiceRequest) {
+        self.id.set(req.headers());
+        self.trace = TraceId::of(req.headers());
+        self.path.clear();
+        self.path.push_str(req.match_info().as_str());
+        self.route = OnceLock::new();
+        self.timeout = AtomicU64::new(UNSET);
+        self.max_body = AtomicUsize::new(usize::MAX);
+        self.body = AtomicU8::new(BodyProgress::Flowing as u8);
     }
 }
 

@@ -3,12 +3,10 @@
 //! The router decides which route answers; this is for those who need to name one without it: the log while a
 //! request is handled, an exchange that ended without an answer, a 405 with `Allow`, HEAD.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
-use actix_web::{
-    dev::{Path, ResourceDef, Url},
-    http::Uri,
-};
+use actix_web::dev::ResourceDef;
+use foldhash::{HashMap, HashMapExt as _};
 
 /// What the route of a request that matches none is called.
 pub const UNMATCHED: &str = "unmatched";
@@ -127,11 +125,6 @@ impl RouteTable {
         dynamic.map_or(RouteId::UNMATCHED, |(_, id)| *id)
     }
 
-    /// As [`find`](Self::find), for a target, whose path is decoded as the router does it.
-    pub(crate) fn find_uri(&self, uri: &Uri) -> RouteId {
-        self.find(Path::new(Url::new(uri.clone())).as_str())
-    }
-
     /// The route's pattern, or `unmatched`.
     #[must_use]
     pub fn name(&self, route: RouteId) -> &str {
@@ -184,8 +177,6 @@ mod tests {
         ] {
             assert_eq!(table.name(table.find(path)), name, "{path}");
         }
-        let encoded = Uri::from_static("/debug/%62ytes/7?x");
-        assert_eq!(table.name(table.find_uri(&encoded)), "/debug/bytes/{n}");
     }
 
     #[test]

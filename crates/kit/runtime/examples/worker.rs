@@ -8,7 +8,7 @@
 use std::{env, future::pending, process::ExitCode, thread, time::Duration};
 
 use actix_web::rt::time::sleep;
-use berth_kit::{Build, Result, Routes, StopSignal};
+use berth_kit::{Build, Result, Routes, Runtime, Settings, StopSignal};
 
 fn main() -> ExitCode {
     let build = Build {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         revision: "unknown",
         rustc: "unknown",
     };
-    berth_kit::run(build, async |_settings, runtime| {
+    berth_kit::run(build, async |_settings: Settings, runtime: &mut Runtime| {
         connect().await?;
         runtime.task("worker", work);
         runtime.on_stop("cache", async { log::info!("cache: closed") });

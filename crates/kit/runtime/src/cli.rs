@@ -8,7 +8,7 @@ use std::{
 };
 
 use berth_kit_http::Routes;
-use berth_kit_settings::{Error, Loaded, Settings, Sources};
+use berth_kit_settings::{Error, Loaded, ServiceSettings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
@@ -82,9 +82,9 @@ impl Cli {
 }
 
 /// Does what the command line asks for.
-pub(crate) async fn run(
+pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
     build: Build,
-    make: impl AsyncFnOnce(Settings, &mut Runtime) -> anyhow::Result<Routes>,
+    make: impl AsyncFnOnce(S, &mut Runtime) -> anyhow::Result<Routes>,
 ) -> ExitCode {
     // First of all: a process that is the first of its container loses a signal without a handler.
     let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
@@ -99,15 +99,18 @@ pub(crate) async fn run(
     let wanted = sources.clone();
     // The settings file may be on a file system that hangs, and standard output a full pipe.
     let prepared = interruptible(&mut signals, move || {
-        let loaded = berth_kit_settings::load(&wanted).map_err(|error| refuse(&error, command))?;
+        let (loaded, own) =
+            berth_kit_settings::load_as::<S>(&wanted).map_err(|error| refuse(&error, command))?;
         match command {
-            None => Ok(loaded),
+            None => Ok((loaded, own)),
             Some(Command::Check) => Err(print_settings(&loaded)),
             Some(Command::Healthcheck) => Err(healthcheck::run(&loaded.settings.server)),
         }
     });
     match prepared.await {
-        Ok(Ok(Ok(loaded))) => lifecycle::run(build, make, sources, loaded, signals, hangups).await,
+        Ok(Ok(Ok((loaded, own)))) => {
+            lifecycle::run(build, make, own, sources, loaded, signals, hangups).await
+        }
         Ok(Ok(Err(code))) => code,
         Ok(Err(signal)) if command.is_none() => {
             eprintln!(

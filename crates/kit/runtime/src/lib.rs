@@ -54,19 +54,21 @@ pub use berth_kit_http::{
     BuildInfo, Conflict, InRequest, Mount, NO_STORE, Problem, Query, QueryError, RequestContext,
     RouteLimits, Routes, Scope, ServiceConfig, Valid, duration, in_request, scope,
 };
-pub use berth_kit_settings::Settings;
+pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceSettings, Settings};
 pub use berth_kit_telemetry::prometheus;
 pub use berth_kit_transport::StopSignal;
 pub use runtime::{Build, Runtime};
 
 /// Runs the service to its end, and says how that went.
 ///
+/// `S` is [`Settings`], or a type of the service's own that has sections beside Berth's; see [`ServiceSettings`].
+///
 /// `build` builds the service, by the settings, once they hold and the port is bound. It may take as long as it
 /// takes to connect and to migrate, as long as it does not block its thread: meanwhile `/health` is 200, `/ready`
 /// is 503, and a signal ends the process.
-pub fn run(
+pub fn run<S: ServiceSettings + Send + 'static>(
     info: Build,
-    build: impl AsyncFnOnce(Settings, &mut Runtime) -> Result<Routes>,
+    build: impl AsyncFnOnce(S, &mut Runtime) -> Result<Routes>,
 ) -> ExitCode {
     // Never dropped: that would wait for what blocks a thread beside it, such as a resolver without an
     // answer or a file system that hangs, and no signal would end the process.

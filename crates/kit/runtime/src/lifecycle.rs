@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Health};
 use berth_kit_http::Routes;
-use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, Settings, Sources};
+use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, ServiceSettings, Settings, Sources};
 use berth_kit_telemetry::{
     log::{self as logging, Logging},
     metrics::Metrics,
@@ -39,7 +39,7 @@ use crate::{
     app::{AppState, exposition},
     management::{self, Management},
     ports::Port,
-    reload::{Figures, InForce, Reloader},
+    reload::{Figures, InForce, Reader, Reloader},
     runtime::{Build, Runtime},
     shutdown::{Ending, LOG_FLUSH, Running},
     signals::{Signals, StopSignal},
@@ -48,9 +48,10 @@ use crate::{
 };
 
 /// Serves until a signal asks to stop, and says how that went.
-pub(crate) async fn run(
+pub(crate) async fn run<S: ServiceSettings>(
     build: Build,
-    make: impl AsyncFnOnce(Settings, &mut Runtime) -> anyhow::Result<Routes>,
+    make: impl AsyncFnOnce(S, &mut Runtime) -> anyhow::Result<Routes>,
+    own: S,
     sources: Sources,
     loaded: Loaded,
     signals: Signals,
@@ -67,7 +68,12 @@ pub(crate) async fn run(
         loaded,
         pending: Vec::new(),
     }));
-    let code = match serve(build, make, sources, &in_force, &logging, signals, hangups).await {
+    let make = async move |runtime: &mut Runtime| make(own, runtime).await;
+    let reader = Reader {
+        sources,
+        read: |sources| berth_kit_settings::load_as::<S>(sources).map(|(loaded, _)| loaded),
+    };
+    let code = match serve(build, make, reader, &in_force, &logging, signals, hangups).await {
         Ok(Ending::Answered) => {
             log::info!("stopped: every request was answered");
             ExitCode::SUCCESS
@@ -130,8 +136,8 @@ pub(crate) fn log_options(settings: &Log) -> logging::Options {
 /// Runs the server to its end.
 async fn serve(
     build: Build,
-    make: impl AsyncFnOnce(Settings, &mut Runtime) -> anyhow::Result<Routes>,
-    sources: Sources,
+    make: impl AsyncFnOnce(&mut Runtime) -> anyhow::Result<Routes>,
+    reader: Reader,
     in_force: &InForce,
     logging: &Logging,
     mut signals: Signals,
@@ -157,7 +163,7 @@ async fn serve(
     let health = Arc::new(Health::new(Vec::new()));
     let app = async || AppState::starting(build, settings, Arc::clone(&health), logging).await;
     let mut runtime = Runtime::default();
-    let building = make(settings.clone(), &mut runtime);
+    let building = make(&mut runtime);
     let routes = match starting::build(building, &mut signals, &port, settings, app).await? {
         Ok(routes) => routes,
         Err(signal) => return Ok(Ending::NotStarted(signal)),
@@ -174,7 +180,7 @@ async fn serve(
     logging.register(&state.metrics)?;
     let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {
-        sources,
+        reader,
         in_force: Arc::clone(in_force),
         checks,
         state: state.clone(),

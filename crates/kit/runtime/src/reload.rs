@@ -63,9 +63,15 @@ enum Refused {
     Other(anyhow::Error),
 }
 
+/// Where the settings come from, and how they are read, with the service's own.
+pub(crate) struct Reader {
+    pub(crate) sources: Sources,
+    pub(crate) read: fn(&Sources) -> Result<Loaded, Error>,
+}
+
 /// Reads the settings again, and puts them into force.
 pub(crate) struct Reloader {
-    pub(crate) sources: Sources,
+    pub(crate) reader: Reader,
     pub(crate) in_force: InForce,
     pub(crate) checks: Checks,
     pub(crate) state: AppState,
@@ -82,6 +88,7 @@ impl Reloader {
         // It may have changed since it was read, when nobody was watching yet.
         changed.notify_one();
         let mut watch = self
+            .reader
             .sources
             .file
             .clone()
@@ -92,7 +99,7 @@ impl Reloader {
             let reason = {
                 let hangup = pin!(self.hangups.recv());
                 let file = pin!(async {
-                    if self.sources.file.is_some() {
+                    if self.reader.sources.file.is_some() {
                         // Either way there may be something new.
                         let _ = timeout(LOOK_ANYWAY, debounced(&changed)).await;
                     } else {
@@ -139,11 +146,12 @@ impl Reloader {
 
     /// What would be in force next; `None` where that is what is in force, and nobody wants to know.
     async fn read(&mut self, only_changes: bool) -> Result<Option<Reloaded>, Refused> {
-        let sources = self.sources.clone();
+        let Reader { sources, read } = &self.reader;
+        let (sources, read) = (sources.clone(), *read);
         // A file system that hangs must not keep this thread from its signals.
         let (read, is_empty) = spawn_blocking(move || {
             let is_empty = sources.file.as_deref().is_some_and(is_empty);
-            (berth_kit_settings::load(&sources), is_empty)
+            (read(&sources), is_empty)
         })
         .await
         .map_err(|error| Refused::Other(error.into()))?;

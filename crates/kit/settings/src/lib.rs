@@ -36,6 +36,8 @@ mod layers;
 mod parse;
 mod reader;
 mod reload;
+mod secret;
+mod section;
 mod settings;
 
 use std::env;
@@ -46,6 +48,8 @@ pub use checks::{Protocol, ReadinessCheck, Target};
 pub use fault::{Error, Fault, Faults, FileProblem, Origin};
 pub use reader::Entry;
 pub use reload::Reloaded;
+pub use secret::{Secret, SecretUrl, UrlError};
+pub use section::{Sections, ServiceSettings};
 pub use settings::{
     App, Debug, Log, LogFormat, Management, Metrics, Readiness, Server, Settings, Shutdown, Workers,
 };
@@ -79,18 +83,28 @@ impl Sources {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Every key, its effective value and where it was set, in the order of `defaults.toml`.
+    /// Every key, its effective value and where it was set, in the order of `defaults.toml`; those of the
+    /// service's own sections after them.
     pub entries: Vec<Entry>,
 }
 
-/// Reads the settings. Opens the file, and nothing else.
+/// Reads the settings of a service without sections of its own; see [`load_as`].
+///
+/// # Errors
+///
+/// As [`load_as`].
+pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+    load_as::<Settings>(sources).map(|(loaded, _)| loaded)
+}
+
+/// Reads the settings, with the service's own. Opens the file, and nothing else.
 ///
 /// # Errors
 ///
 /// [`Error::File`] where the file cannot be read; [`Error::Invalid`] with every fault where the
 /// settings do not hold. A file that is not well-formed is one such fault: the environment is
 /// checked all the same.
-pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+pub fn load_as<S: ServiceSettings>(sources: &Sources) -> Result<(Loaded, S), Error> {
     let (mut set, malformed) = match sources.file.as_deref().map(layers::file).transpose()? {
         None => (layers::Layer::new(), None),
         Some(Ok(layer)) => (layer, None),
@@ -102,8 +116,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         reader.fault(fault);
     }
     let settings = Settings::read(&mut reader);
+    let own = S::read(settings.clone(), &mut Sections(&mut reader));
     let entries = reader.finish().map_err(Error::Invalid)?;
-    Ok(Loaded { settings, entries })
+    Ok((Loaded { settings, entries }, own))
 }
 
 /// Whether `text` will do as `log.filter`.

@@ -1,5 +1,6 @@
 //! Takes the settings one key at a time and keeps account of them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use config::ValueKind;
@@ -12,7 +13,7 @@ use crate::settings::{LogFormat, Workers};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key, as in `server.port`.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// The value as it would be written in TOML: `8080`, `"5s"`; `(unset)` where there is none,
     /// `********` where the key's name says that it is a secret.
     pub value: String,
@@ -144,8 +145,14 @@ impl Reader {
             .map(|Leaf { raw, origin }| (raw, origin))
     }
 
-    pub(crate) fn record(&mut self, key: &'static str, value: String, origin: Origin) {
-        let value = if is_secret(key) {
+    pub(crate) fn record(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: String,
+        origin: Origin,
+    ) {
+        let key = key.into();
+        let value = if is_secret(&key) {
             "********".to_owned()
         } else {
             value
@@ -158,6 +165,11 @@ impl Reader {
         self.faults.push(fault);
     }
 
+    /// Whether a key of this section was taken.
+    pub(crate) fn has_section(&self, section: &str) -> bool {
+        self.entries.iter().any(|entry| is_in(&entry.key, section))
+    }
+
     /// The entry of `key`, if it was taken without a fault.
     pub(crate) fn sound(&self, key: &str) -> Option<&Entry> {
         let faulty = self.faults.iter().any(|fault| fault.key == key);
@@ -168,7 +180,7 @@ impl Reader {
 
     /// The taken entries, unless there was a fault or something is left that nobody took.
     pub(crate) fn finish(mut self) -> Result<Vec<Entry>, Faults> {
-        let known: Vec<&str> = self.entries.iter().map(|entry| entry.key).collect();
+        let known: Vec<&str> = self.entries.iter().map(|entry| &*entry.key).collect();
         let left = self
             .set
             .into_iter()

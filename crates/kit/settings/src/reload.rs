@@ -52,7 +52,7 @@ impl Loaded {
             .iter()
             .zip(read.entries)
             .map(|(running, read)| {
-                if LIVE.contains(&read.key) || read.value == running.value {
+                if LIVE.contains(&&*read.key) || read.value == running.value {
                     read
                 } else {
                     pending.push(read);

@@ -263,7 +263,7 @@ impl Settings {
                 needed = humantime::format_duration(needed),
             );
             let fault = Fault {
-                key: grace.key.to_owned(),
+                key: grace.key.to_string(),
                 value: Some(grace.value.clone()),
                 origin: grace.origin.clone(),
                 problem,
@@ -279,7 +279,7 @@ impl Settings {
         if let (Some(public), Some(private)) = (r.sound("server.port"), r.sound("management.port"))
         {
             let fault = Fault {
-                key: private.key.to_owned(),
+                key: private.key.to_string(),
                 value: Some(private.value.clone()),
                 origin: private.origin.clone(),
                 problem: format!("must not be server.port, too ({})", public.origin),

@@ -188,7 +188,7 @@ mod defaults {
             }
             above = line;
         }
-        let known: Vec<_> = loaded.entries.iter().map(|entry| entry.key).collect();
+        let known: Vec<_> = loaded.entries.iter().map(|entry| &*entry.key).collect();
         assert_eq!(keys, known);
         assert_eq!(known, KEYS.map(|(key, ..)| key)[..24]);
         let commented = text
@@ -243,7 +243,7 @@ mod defaults {
             .iter()
             .filter(|entry| entry.value != "(unset)")
         {
-            text.extend([entry.key, " = ", &entry.value, "\n"]);
+            text.extend([&*entry.key, " = ", &entry.value, "\n"]);
         }
         assert_eq!(from_file("a.toml", text).unwrap().settings, loaded.settings);
     }

@@ -146,7 +146,7 @@ impl Desk {
                 return;
             }
         };
-        let keys: Vec<_> = loaded.entries.iter().map(|entry| entry.key).collect();
+        let keys: Vec<_> = loaded.entries.iter().map(|entry| &*entry.key).collect();
         assert_eq!(keys, KEYS);
         let mut text = String::new();
         let mut expected = loaded.settings.clone();
@@ -159,7 +159,7 @@ impl Desk {
                 // A password, which the account keeps to itself.
                 expected.readiness.checks.clear();
             } else {
-                text.extend([entry.key, " = ", &entry.value, "\n"]);
+                text.extend([&*entry.key, " = ", &entry.value, "\n"]);
             }
         }
         let again = self

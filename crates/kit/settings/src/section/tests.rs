@@ -1,0 +1,215 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::*;
+use crate::{Error, Loaded, Secret, SecretUrl, Sources, load_as};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+struct Orders {
+    #[garde(range(min = 1, max = 100))]
+    page_size: u32,
+    #[garde(skip)]
+    #[serde(with = "humantime_serde")]
+    ttl: Duration,
+    #[garde(skip)]
+    express: bool,
+    #[garde(inner(length(chars, min = 1, max = 8)))]
+    countries: Vec<String>,
+    #[garde(skip)]
+    url: Option<SecretUrl>,
+    #[garde(skip)]
+    signing: Secret<u64>,
+    #[garde(length(chars, max = 16))]
+    api_key: String,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            page_size: 20,
+            ttl: Duration::from_secs(60),
+            express: false,
+            countries: vec!["de".to_owned()],
+            url: None,
+            signing: Secret::new(7),
+            api_key: String::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Service {
+    orders: Orders,
+}
+
+impl ServiceSettings for Service {
+    fn read(_: Settings, sections: &mut Sections<'_>) -> Self {
+        Self {
+            orders: sections.take("orders"),
+        }
+    }
+}
+
+fn load(toml: &str, environment: &[(&str, &str)]) -> Result<(Loaded, Service), Error> {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), toml).unwrap();
+    let variables = environment.iter();
+    load_as(&Sources {
+        file: Some(file.path().to_owned()),
+        environment: variables.map(|(k, v)| (k.into(), v.into())).collect(),
+    })
+}
+
+/// Each fault on a line, without where it comes from.
+fn faults(toml: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let Err(Error::Invalid(faults)) = load(toml, environment) else {
+        panic!("{toml:?} and {environment:?} must not be taken")
+    };
+    let line = |fault: &Fault| match &fault.value {
+        Some(value) => format!("{} = {value}: {}", fault.key, fault.problem),
+        None => format!("{}: {}", fault.key, fault.problem),
+    };
+    faults.iter().map(line).collect()
+}
+
+#[test]
+fn a_section_has_defaults_and_takes_file_and_environment() {
+    assert_eq!(load("", &[]).unwrap().1.orders, Orders::default());
+    let toml = r#"
+        [orders]
+        page_size = 50
+        ttl = "2m"
+        express = true
+        countries = ["fr", "it"]
+        url = "postgres://app:hunter2@db/shop"
+    "#;
+    let environment = [
+        ("BERTH__ORDERS__PAGE_SIZE", "60"),
+        ("BERTH__ORDERS__EXPRESS", "false"),
+        ("BERTH__ORDERS__SIGNING", "12345"),
+        ("BERTH__ORDERS__COUNTRIES", r#"["es"]"#),
+    ];
+    let (loaded, Service { orders }) = load(toml, &environment).unwrap();
+    assert_eq!(orders.page_size, 60);
+    assert_eq!(orders.ttl, Duration::from_secs(120));
+    assert!(!orders.express);
+    assert_eq!(orders.countries, ["es"]);
+    assert_eq!(*orders.signing.expose(), 12345);
+    assert_eq!(orders.url.unwrap().expose().password(), Some("hunter2"));
+
+    let shown: Vec<_> = loaded
+        .entries
+        .iter()
+        .filter(|entry| entry.key.starts_with("orders."))
+        .map(|entry| (&*entry.key, &*entry.value, &entry.origin))
+        .collect();
+    let values: Vec<_> = shown.iter().map(|(key, value, _)| (*key, *value)).collect();
+    assert_eq!(
+        values,
+        [
+            ("orders.api_key", "********"),
+            ("orders.countries", r#"["es"]"#),
+            ("orders.express", "false"),
+            ("orders.page_size", "60"),
+            ("orders.signing", "********"),
+            ("orders.ttl", "\"2m\""),
+            ("orders.url", "\"postgres://********@db/shop\""),
+        ]
+    );
+    let page_size = Origin::Env("BERTH__ORDERS__PAGE_SIZE".to_owned());
+    assert_eq!(*shown[3].2, page_size);
+    assert_eq!(*shown[0].2, Origin::Default);
+    assert!(matches!(shown[5].2, Origin::File(_)));
+}
+
+#[test]
+fn every_fault_of_every_section_comes_at_once() {
+    let toml = r#"
+        [orders]
+        page_size = 0
+        ttl = "soon"
+        express = "perhaps"
+        countries = ["de", "atlantis-on-sea"]
+        page_sise = 3
+        [server]
+        port = 99999
+    "#;
+    let found = faults(toml, &[("BERTH__ORDERS__NOTHING", "1")]);
+    let keys: Vec<_> = found
+        .iter()
+        .map(|line| line.split([' ', ':']).next().unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "orders.countries[1]",
+            "orders.express",
+            "orders.nothing",
+            "orders.page_sise",
+            "orders.page_size",
+            "orders.ttl",
+            "server.port"
+        ],
+        "{found:#?}"
+    );
+    assert!(
+        found[1].contains("= \"perhaps\": must be a boolean"),
+        "{found:#?}"
+    );
+    assert!(found[4].contains("= 0: lower than 1"), "{found:#?}");
+    assert!(
+        found[3].contains("did you mean `orders.page_size`"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_fault_never_shows_what_may_be_secret() {
+    for (variable, value) in [
+        ("BERTH__ORDERS__SIGNING", "hunter2"),
+        ("BERTH__ORDERS__URL", "postgres://app:/hunter2@db"),
+        ("BERTH__ORDERS__API_KEY", "hunter2hunter2hunter2"),
+        ("BERTH__ORDERS__API_KEY", "[hunter2"),
+    ] {
+        let found = faults("", &[(variable, value)]);
+        assert_eq!(found.len(), 1, "{variable}: {found:#?}");
+        assert!(!found[0].contains("hunter2"), "{variable}: {found:#?}");
+    }
+    let found = faults(
+        "[orders]\nsigning = \"hunter2\"\napi_key = [\"hunter2\"]",
+        &[],
+    );
+    assert!(!found.join(" ").contains("hunter2"), "{found:#?}");
+}
+
+#[test]
+fn what_is_no_section_is_told_to_its_programmer() {
+    #[derive(Debug, Default)]
+    struct Odd;
+    impl ServiceSettings for Odd {
+        fn read(_: Settings, sections: &mut Sections<'_>) -> Self {
+            let _: NoDefault = sections.take("odd");
+            let _: Orders = sections.take("server");
+            Self
+        }
+    }
+    #[derive(Default, Serialize, Deserialize, Validate)]
+    struct NoDefault {
+        #[garde(skip)]
+        needed: u8,
+    }
+    let Err(error) = load_as::<Odd>(&Sources::default()) else {
+        panic!("two faults")
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("odd (built-in default): the type of this section needs"),
+        "{text}"
+    );
+    assert!(
+        text.contains("server (built-in default): is a section of Berth's own"),
+        "{text}"
+    );
+}
