@@ -58,16 +58,22 @@ build-static:
 build-image tag="berth:dev":
     docker/build-image.sh {{ tag }}
 
-# Build target/berth-bench, what Berth is measured against.
+# Build target/berth-bench and target/berth-bench-routes, what Berth is measured against.
 build-bench: build-static
     docker/static.sh cargo build --release --locked -p berth-bench
-    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/berth-bench" target/berth-bench
+    for binary in berth-bench berth-bench-routes; do \
+        cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/$binary" "target/$binary"; done
 
 # Compare with raw actix-web, ready-made middleware, nginx and axum; `--readme` takes the figures over.
 bench *args: build-bench
     .ci/need wrk wrk
     .ci/need nginx nginx-light
     crates/bench/bench.py target/berth target/berth-bench {{ args }}
+
+# Compare what 1, 50 and 200 routes cost, with raw actix-web and axum.
+bench-routes *args: build-bench
+    .ci/need wrk wrk
+    crates/bench/routes.py target/berth-bench-routes {{ args }}
 
 # Count the instructions of a request and compare with the last count.
 bench-instructions *args: build-bench

@@ -1,6 +1,18 @@
-//! The settings of the service.
+//! The settings of the service: Berth's sections, which `crates/kit/settings/defaults.toml` lists, and its own.
 //!
-//! They are Berth's own sections so far, which `crates/kit/settings/defaults.toml` lists; a section of the
-//! service's own goes here.
+//! To add one: write its type as [`ServiceSettings`] shows it, give [`Settings`] a field for it, and take it below.
 
-pub use berth_kit_settings::Settings;
+use berth_kit_settings::{Sections, ServiceSettings};
+
+/// The settings of the service.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Berth's sections.
+    pub berth: berth_kit_settings::Settings,
+}
+
+impl ServiceSettings for Settings {
+    fn read(berth: berth_kit_settings::Settings, _sections: &mut Sections<'_>) -> Self {
+        Self { berth }
+    }
+}
