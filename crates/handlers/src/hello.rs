@@ -14,7 +14,7 @@ const MAX_NAME_CHARS: usize = 64;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Params {
-    /// Whom to greet, CloudNative where it is left out; no control characters
+    /// Whom to greet, `CloudNative` where it is left out; no control characters
     #[serde(default = "default_name")]
     #[param(
         min_length = 1,

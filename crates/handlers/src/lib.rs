@@ -1,6 +1,6 @@
 //! The endpoints of the service: one file each, put together in [`build`].
 //!
-//! To add one: write its file, then add its line to [`routes`]. 405 with `Allow`, time and body limits, metrics
+//! To add one: write its file, then add its line to `routes`. 405 with `Allow`, time and body limits, metrics
 //! label, access log and OpenAPI follow by themselves.
 
 pub mod hello;

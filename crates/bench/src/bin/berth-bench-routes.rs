@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn serve() -> anyhow::Result<ExitCode> {
     let kind = env::var("KIND").context("KIND is not set")?;
-    let routes: usize = env::var("ROUTES").context("ROUTES is not set")?.parse()?;
+    let count: usize = env::var("ROUTES").context("ROUTES is not set")?.parse()?;
     let at = format!("127.0.0.1:{}", env::var("PORT").context("PORT is not set")?);
     let in_scopes = kind.ends_with("-scopes");
     match kind.as_str() {
@@ -42,13 +42,13 @@ fn serve() -> anyhow::Result<ExitCode> {
                 build,
                 async move |_: Settings, _: &mut Runtime| {
                     Ok(Routes::new(move |cfg| {
-                        cfg.actix(|app| mount(app, routes, in_scopes));
+                        cfg.actix(|app| mount(app, count, in_scopes));
                     }))
                 },
             ));
         }
         "raw" | "raw-scopes" => System::new().block_on(
-            HttpServer::new(move || App::new().configure(|app| mount(app, routes, in_scopes)))
+            HttpServer::new(move || App::new().configure(|app| mount(app, count, in_scopes)))
                 .workers(1)
                 .bind(at)?
                 .run(),
@@ -57,7 +57,7 @@ fn serve() -> anyhow::Result<ExitCode> {
             .enable_all()
             .build()?
             .block_on(async {
-                let router = (0..routes).rev().fold(Router::new(), |router, n| {
+                let router = (0..count).rev().fold(Router::new(), |router, n| {
                     let path = format!("/api/v1/things{n}/{{id}}");
                     router.route(&path, axum::routing::get(by_axum))
                 });
@@ -68,8 +68,8 @@ fn serve() -> anyhow::Result<ExitCode> {
 }
 
 /// The one that is asked for comes last.
-fn mount(app: &mut web::ServiceConfig, routes: usize, in_scopes: bool) {
-    for n in (0..routes).rev() {
+fn mount(app: &mut web::ServiceConfig, count: usize, in_scopes: bool) {
+    for n in (0..count).rev() {
         if in_scopes {
             let scope = web::scope(&format!("/api/v1/things{n}"));
             app.service(scope.route("/{id}", web::get().to(by_actix)));

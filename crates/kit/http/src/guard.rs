@@ -6,6 +6,7 @@ use std::{
     future::{Future, Ready, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready as ready_or_pending},
     time::Duration,
@@ -66,7 +67,7 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(GuardService {
             service,
-            guard: self.clone(),
+            guard: Rc::new(self.clone()),
         }))
     }
 }
@@ -74,7 +75,7 @@ where
 #[derive(Debug)]
 pub struct GuardService<S> {
     service: S,
-    guard: Guard,
+    guard: Rc<Guard>,
 }
 
 impl<S> Service<ServiceRequest> for GuardService<S>
@@ -88,12 +89,12 @@ where
     forward_ready!(service);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
-        let Guard { limits, table } = &self.guard;
+        let Guard { limits, table } = &*self.guard;
         let request = RequestContext::current().unwrap_or_else(|| RequestContext::new(&req, table));
         let mut guarded = Guarded {
             call: None,
             refusal: None,
-            limits: limits.clone(),
+            guard: Rc::clone(&self.guard),
             request,
             timer: None,
         };
@@ -140,7 +141,7 @@ pin_project! {
         #[pin]
         call: Option<F>,
         refusal: Option<Problem>,
-        limits: Limits,
+        guard: Rc<Guard>,
         request: RequestContext,
         timer: Option<Pin<Box<Sleep>>>,
     }
@@ -161,7 +162,8 @@ where
             Some(call) => catch_unwind(AssertUnwindSafe(|| call.poll(cx))),
             None => Err(Box::new(()) as Box<dyn Any + Send>),
         };
-        let fault = || this.limits.clients_fault(this.request);
+        let limits = &this.guard.limits;
+        let fault = || limits.clients_fault(this.request);
         let problem = match outcome {
             Ok(Poll::Ready(Ok(response))) => {
                 return Poll::Ready(Ok(in_form(response, this.request, fault)));
@@ -173,7 +175,7 @@ where
             Ok(Poll::Pending) => {
                 let timeout = || -> Duration {
                     let own = this.request.timeout();
-                    own.unwrap_or_else(|| this.limits.timeout.get())
+                    own.unwrap_or_else(|| limits.timeout.get())
                 };
                 // Most handlers answer at the first poll, so the timer is made for the others only.
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(timeout())));

@@ -150,7 +150,6 @@ pub(crate) fn operations(item: PathItem) -> impl Iterator<Item = (HttpMethod, Op
 ///
 /// let orders = scope("/api/v1/orders").service(list);
 /// ```
-#[must_use]
 pub fn scope(
     path: &str,
 ) -> Scope<
@@ -163,7 +162,7 @@ pub fn scope(
     > + use<>,
 > {
     Scope {
-        scope: web::scope(path),
+        inner: web::scope(path),
         prefix: path.trim_end_matches('/').to_owned(),
         documented: Documented::default(),
     }
@@ -172,7 +171,7 @@ pub fn scope(
 /// Made by [`scope`].
 #[must_use = "a scope does nothing until it is mounted"]
 pub struct Scope<T> {
-    scope: actix_web::Scope<T>,
+    inner: actix_web::Scope<T>,
     prefix: String,
     documented: Documented,
 }
@@ -192,7 +191,7 @@ where
 {
     fn map<U>(self, map: impl FnOnce(actix_web::Scope<T>) -> actix_web::Scope<U>) -> Scope<U> {
         Scope {
-            scope: map(self.scope),
+            inner: map(self.inner),
             prefix: self.prefix,
             documented: self.documented,
         }
@@ -207,13 +206,13 @@ where
     /// Mounts what `mount` does.
     pub fn configure(self, mount: impl FnOnce(&mut ServiceConfig<'_>)) -> Self {
         let Self {
-            scope,
+            inner,
             prefix,
             mut documented,
         } = self;
-        let scope = scope.configure(|app| mount(&mut ServiceConfig::new(app, &mut documented)));
+        let inner = inner.configure(|app| mount(&mut ServiceConfig::new(app, &mut documented)));
         Self {
-            scope,
+            inner,
             prefix,
             documented,
         }
@@ -268,7 +267,7 @@ where
     B: MessageBody + 'static,
 {
     fn register(self, config: &mut AppService) {
-        self.scope.register(config);
+        self.inner.register(config);
     }
 }
 

@@ -149,9 +149,8 @@ where
             .expect("a future is not polled after it is done");
         Poll::Ready(match outcome {
             Ok(mut response) => {
-                if let Some(pattern) = response.request().match_pattern() {
-                    exchange.state().request.answered_by(&pattern);
-                }
+                let pattern = || response.request().match_pattern();
+                exchange.state().request.answered_by(pattern);
                 exchange.respond(response.response_mut().head_mut());
                 Ok(response.map_body(|head, body| ObservedBody::new(head.status, body, exchange)))
             }

@@ -63,7 +63,10 @@ impl<T: DeserializeOwned> Query<T> {
         for part in query.split(['&', '=']) {
             check(part)?;
         }
-        serde_html_form::from_str(query)
+        // The first costs a third of the second, and knows neither repeated parameters nor empty ones that
+        // are none.
+        serde_urlencoded::from_str(query)
+            .or_else(|_| serde_html_form::from_str(query))
             .map(Self)
             .map_err(|error| QueryError::Value(Self::told(query, &error)))
     }

@@ -108,12 +108,14 @@ impl RequestContext {
     /// The request that is being handled now, by this thread; `None` outside of any.
     #[must_use]
     pub fn current() -> Option<Self> {
-        Self::with_current(|current| current.cloned())
+        // Something may still be logged while the thread ends, and its values with it.
+        let current = CURRENT.try_with(|current| current.borrow().clone());
+        current.ok().flatten()
     }
 
     /// Hands out the request that is being handled now.
     pub fn with_current<R>(read: impl FnOnce(Option<&Self>) -> R) -> R {
-        CURRENT.with_borrow(|current| read(current.as_ref()))
+        read(Self::current().as_ref())
     }
 
     /// The request id: the client's `X-Request-Id` where it was sane, else one of our own.
@@ -122,8 +124,16 @@ impl RequestContext {
         std::str::from_utf8(self.0.id.as_bytes()).unwrap_or_default()
     }
 
-    pub(crate) fn request_id(&self) -> &RequestId {
+    /// As [`id`](Self::id), for who writes bytes.
+    #[must_use]
+    pub fn request_id(&self) -> &RequestId {
         &self.0.id
+    }
+
+    /// As [`trace_id`](Self::trace_id), for who writes bytes.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceId> {
+        self.0.trace.as_ref()
     }
 
     /// The trace that it belongs to, where its `traceparent` names one: 32 hexadecimal digits.
@@ -143,9 +153,12 @@ impl RequestContext {
         *self.0.route.get_or_init(|| self.0.table.find(&self.0.path))
     }
 
-    /// The route with this pattern has answered.
-    pub(crate) fn answered_by(&self, pattern: &str) {
-        if let Some(route) = self.0.table.by_pattern(pattern) {
+    /// It has been answered, by the route with this pattern.
+    pub(crate) fn answered_by(&self, pattern: impl FnOnce() -> Option<String>) {
+        let Inner { table, path, .. } = &*self.0;
+        let only = table.only(path);
+        let route = only.or_else(|| table.by_pattern(&pattern()?));
+        if let Some(route) = route {
             // Whoever has asked before has found it by the path.
             let _ = self.0.route.set(route);
         }

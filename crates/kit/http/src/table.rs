@@ -59,6 +59,8 @@ pub struct RouteTable {
     /// By [`RouteId`]; the first is the unmatched one.
     routes: Vec<Route>,
     by_pattern: HashMap<String, RouteId>,
+    /// Those whose path no other route can have.
+    only: HashMap<String, RouteId>,
     /// With a parameter, those with the longest literal beginning first.
     dynamic: Vec<(ResourceDef, RouteId)>,
     /// The path of the scrape, which is no use of the service.
@@ -75,6 +77,7 @@ impl RouteTable {
                 methods: Vec::new(),
             }],
             by_pattern: HashMap::new(),
+            only: HashMap::new(),
             dynamic: Vec::new(),
             not_counted,
         };
@@ -92,6 +95,12 @@ impl RouteTable {
         }
         let literal = |def: &ResourceDef| def.pattern().and_then(|text| text.find('{'));
         table.dynamic.sort_by_key(|(def, _)| Reverse(literal(def)));
+        for (pattern, id) in &table.by_pattern {
+            let others = table.dynamic.iter().any(|(def, _)| def.is_match(pattern));
+            if !pattern.contains('{') && !others {
+                table.only.insert(pattern.clone(), *id);
+            }
+        }
         table
     }
 
@@ -109,6 +118,12 @@ impl RouteTable {
     #[must_use]
     pub fn by_pattern(&self, pattern: &str) -> Option<RouteId> {
         self.by_pattern.get(pattern).copied()
+    }
+
+    /// The route of this path, where no other one can have answered.
+    #[must_use]
+    pub fn only(&self, path: &str) -> Option<RouteId> {
+        self.only.get(path).copied()
     }
 
     /// The route of this path, whatever the method. Where several patterns with parameters hold for it, the
@@ -177,6 +192,10 @@ mod tests {
         ] {
             assert_eq!(table.name(table.find(path)), name, "{path}");
         }
+        let table = RouteTable::of(["/a", "/b/new", "/b/{id}"]);
+        assert_eq!(table.only("/a"), table.by_pattern("/a"));
+        assert_eq!(table.only("/b/new"), None);
+        assert_eq!(table.name(table.find("/b/new")), "/b/new");
     }
 
     #[test]

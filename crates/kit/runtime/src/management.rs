@@ -143,8 +143,8 @@ struct Row {
 impl From<&Entry> for Row {
     fn from(entry: &Entry) -> Self {
         Self {
-            key: entry.key.to_string(),
-            value: entry.value.to_string(),
+            key: entry.key.clone().into_owned(),
+            value: entry.value.clone(),
             origin: entry.origin.to_string(),
         }
     }
@@ -176,7 +176,7 @@ struct Wanted {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = LogFilter)]
-struct Filter {
+struct Current {
     /// In force
     #[schema(examples("info,berth=debug"))]
     filter: String,
@@ -191,7 +191,7 @@ struct Filter {
 /// Which records are written
 #[utoipa::path(
     operation_id = "logFilter",
-    responses((status = 200, description = "The filter now", body = Filter))
+    responses((status = 200, description = "The filter now", body = Current))
 )]
 #[get("/log-filter")]
 async fn log_filter(logging: web::Data<Logging>) -> HttpResponse {
@@ -203,7 +203,7 @@ async fn log_filter(logging: web::Data<Logging>) -> HttpResponse {
     operation_id = "setLogFilter",
     request_body = Wanted,
     responses(
-        (status = 200, description = "The filter now", body = Filter),
+        (status = 200, description = "The filter now", body = Current),
         (status = 400, response = Problem),
         (status = 408, response = Problem),
         (status = 413, response = Problem),
@@ -239,7 +239,7 @@ async fn set_log_filter(
 /// Back to the log filter of the settings
 #[utoipa::path(
     operation_id = "revertLogFilter",
-    responses((status = 200, description = "The filter now", body = Filter))
+    responses((status = 200, description = "The filter now", body = Current))
 )]
 #[delete("/log-filter")]
 async fn revert_log_filter(logging: web::Data<Logging>) -> HttpResponse {
@@ -250,7 +250,7 @@ async fn revert_log_filter(logging: web::Data<Logging>) -> HttpResponse {
 fn shown(logging: &Logging) -> HttpResponse {
     let filter = logging.filter();
     let left = filter.left.map(|left| Duration::from_secs(left.as_secs()));
-    HttpResponse::Ok().insert_header(NO_STORE).json(Filter {
+    HttpResponse::Ok().insert_header(NO_STORE).json(Current {
         filter: filter.current,
         settings: filter.settings,
         reverts_in: left.map(compact),

@@ -29,7 +29,7 @@ impl Default for Orders {
     fn default() -> Self {
         Self {
             page_size: 20,
-            ttl: Duration::from_secs(60),
+            ttl: Duration::from_mins(1),
             express: false,
             countries: vec!["de".to_owned()],
             url: None,
@@ -93,7 +93,7 @@ fn a_section_has_defaults_and_takes_file_and_environment() {
     ];
     let (loaded, Service { orders }) = load(toml, &environment).unwrap();
     assert_eq!(orders.page_size, 60);
-    assert_eq!(orders.ttl, Duration::from_secs(120));
+    assert_eq!(orders.ttl, Duration::from_mins(2));
     assert!(!orders.express);
     assert_eq!(orders.countries, ["es"]);
     assert_eq!(*orders.signing.expose(), 12345);

@@ -17,7 +17,7 @@ use actix_web::{
     dev::ServiceRequest,
     http::{Method, header},
 };
-use berth_kit_http::{Observe, Outcome, RequestContext, UNMATCHED};
+use berth_kit_http::{Observe, Outcome, RequestContext, TraceId, UNMATCHED};
 use humantime::format_rfc3339_micros;
 
 use super::{
@@ -83,8 +83,8 @@ impl Observe for AccessLog {
         }
         let mut line = self.line.borrow_mut();
         let ids = Ids {
-            request: request.id(),
-            trace: request.trace_id(),
+            request: request.request_id().as_bytes(),
+            trace: request.trace().map(TraceId::as_bytes),
             route: request.route(),
         };
         put(&self.lines, &mut line, record, &ids, outcome);
@@ -98,8 +98,8 @@ impl Observe for AccessLog {
 
 /// What is known of the request beside its record.
 struct Ids<'a> {
-    request: &'a str,
-    trace: Option<&'a str>,
+    request: &'a [u8],
+    trace: Option<&'a [u8]>,
     route: &'a str,
 }
 
@@ -122,7 +122,7 @@ pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcom
             ..Record::default()
         };
         let ids = Ids {
-            request: id,
+            request: id.as_bytes(),
             trace: None,
             route: UNMATCHED,
         };
@@ -191,12 +191,12 @@ fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
         None => line.extend_from_slice(b"null"),
     }
     line.extend_from_slice(b",\"request_id\":\"");
-    line.extend_from_slice(ids.request.as_bytes());
+    line.extend_from_slice(ids.request);
     line.extend_from_slice(b"\",\"trace_id\":");
     match ids.trace {
         Some(id) => {
             line.push(b'"');
-            line.extend_from_slice(id.as_bytes());
+            line.extend_from_slice(id);
             line.push(b'"');
         }
         None => line.extend_from_slice(b"null"),

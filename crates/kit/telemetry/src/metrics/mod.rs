@@ -20,7 +20,6 @@
 #[cfg(target_os = "linux")]
 mod memory;
 mod requests;
-mod shard;
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -39,8 +38,21 @@ use requests::Http;
 
 /// A metric cannot be registered or written out.
 #[derive(Debug, thiserror::Error)]
-#[error("metrics: {0}; every metric needs a valid name that no other one has")]
-pub struct Error(#[from] prometheus::Error);
+pub enum Error {
+    /// One cannot be registered.
+    #[error(
+        "the metric {name} cannot be registered: {source}; each needs a name that no other one has"
+    )]
+    Registration {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: prometheus::Error,
+    },
+    /// Another fault, such as a name that is none.
+    #[error("metrics: {0}")]
+    Other(#[from] prometheus::Error),
+}
 
 impl ResponseError for Error {}
 
@@ -128,7 +140,7 @@ impl Metrics {
     ///
     /// When its name is taken.
     pub fn register(&self, metric: impl Collector + 'static) -> Result<(), Error> {
-        Ok(self.registry.register(Box::new(metric))?)
+        self.register_boxed(Box::new(metric))
     }
 
     /// As [`register`](Self::register), for what is in a box already.
@@ -137,7 +149,16 @@ impl Metrics {
     ///
     /// When its name is taken.
     pub fn register_boxed(&self, metric: Box<dyn Collector>) -> Result<(), Error> {
-        Ok(self.registry.register(metric)?)
+        let names: Vec<_> = metric
+            .desc()
+            .iter()
+            .map(|desc| &desc.fq_name)
+            .cloned()
+            .collect();
+        self.registry.register(metric).map_err(|source| {
+            let name = names.join(", ");
+            Error::Registration { name, source }
+        })
     }
 
     /// Makes the observer that counts the requests of one worker.
@@ -238,4 +259,26 @@ async fn exposition(metrics: web::Data<Metrics>) -> Result<HttpResponse, Error> 
             "text/plain; version=0.0.4; charset=utf-8",
         ))
         .body(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_metrics_of_one_name_are_refused_with_it() {
+        let build = Build {
+            version: "1",
+            revision: "",
+            rustc: "",
+        };
+        let metrics = Metrics::new(build, RouteTable::of([]).into(), Duration::MAX).unwrap();
+        let orders = || IntCounter::new("orders_total", "Orders.").unwrap();
+        metrics.register(orders()).unwrap();
+        let error = metrics.register(orders()).unwrap_err().to_string();
+        assert!(
+            error.contains("the metric orders_total cannot be registered"),
+            "{error}"
+        );
+    }
 }
