@@ -11,10 +11,13 @@
 use std::{env, process::ExitCode};
 
 use actix_rt::System;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, Resource, Scope, web};
 use anyhow::Context as _;
 use axum::Router;
 use berth_kit::{Build, Routes, Runtime, Settings};
+use utoipa::openapi::{
+    HttpMethod, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, path::OperationBuilder,
+};
 
 fn main() -> ExitCode {
     match serve() {
@@ -42,7 +45,13 @@ fn serve() -> anyhow::Result<ExitCode> {
                 build,
                 async move |_: Settings, _: &mut Runtime| {
                     Ok(Routes::new(move |cfg| {
-                        cfg.actix(|app| mount(app, count, in_scopes));
+                        for n in (0..count).rev() {
+                            if in_scopes {
+                                cfg.service_with(scope(n), documented(n));
+                            } else {
+                                cfg.service_with(resource(n), documented(n));
+                            }
+                        }
                     }))
                 },
             ));
@@ -71,15 +80,26 @@ fn serve() -> anyhow::Result<ExitCode> {
 fn mount(app: &mut web::ServiceConfig, count: usize, in_scopes: bool) {
     for n in (0..count).rev() {
         if in_scopes {
-            let scope = web::scope(&format!("/api/v1/things{n}"));
-            app.service(scope.route("/{id}", web::get().to(by_actix)));
+            app.service(scope(n));
         } else {
-            app.route(
-                &format!("/api/v1/things{n}/{{id}}"),
-                web::get().to(by_actix),
-            );
+            app.service(resource(n));
         }
     }
+}
+
+fn scope(n: usize) -> Scope {
+    web::scope(&format!("/api/v1/things{n}")).route("/{id}", web::get().to(by_actix))
+}
+
+fn resource(n: usize) -> Resource {
+    web::resource(format!("/api/v1/things{n}/{{id}}")).route(web::get().to(by_actix))
+}
+
+fn documented(n: usize) -> OpenApi {
+    let operation = OperationBuilder::new().operation_id(Some(format!("things{n}")));
+    let item = PathItem::new(HttpMethod::Get, operation);
+    let paths = PathsBuilder::new().path(format!("/api/v1/things{n}/{{id}}"), item);
+    OpenApiBuilder::new().paths(paths).build()
 }
 
 async fn by_actix(id: web::Path<u32>) -> String {

@@ -39,11 +39,11 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(echo)
         .service(headers)
         .service(panic)
-        .openapi(Docs::openapi())
-        .actix(|app| {
-            // Whatever the method is.
-            app.service(web::resource("/debug/status/{code}").to(status));
-        });
+        // Whatever the method is.
+        .service_with(
+            web::resource("/debug/status/{code}").to(status),
+            Docs::openapi(),
+        );
 }
 
 #[derive(OpenApi)]

@@ -10,6 +10,7 @@
 mod body;
 mod build_info;
 pub mod duration;
+mod groups;
 mod guard;
 pub mod ids;
 mod limits;

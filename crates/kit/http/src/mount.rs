@@ -17,10 +17,13 @@ use utoipa::openapi::{
 };
 use utoipa_actix_web::OpenApiFactory;
 
+use crate::groups::{self, Pending};
+
 /// What handlers are mounted on; as actix's own [`web::ServiceConfig`], but that it takes what is documented.
 pub struct ServiceConfig<'a> {
     app: &'a mut web::ServiceConfig,
     documented: &'a mut Documented,
+    pending: Vec<Pending>,
 }
 
 impl fmt::Debug for ServiceConfig<'_> {
@@ -30,30 +33,89 @@ impl fmt::Debug for ServiceConfig<'_> {
 }
 
 impl<'a> ServiceConfig<'a> {
-    pub(crate) fn new(app: &'a mut web::ServiceConfig, documented: &'a mut Documented) -> Self {
-        Self { app, documented }
+    /// Has `mount` mount things on `app`.
+    pub(crate) fn with(
+        app: &'a mut web::ServiceConfig,
+        documented: &'a mut Documented,
+        mount: impl FnOnce(&mut ServiceConfig<'_>),
+    ) {
+        let mut cfg = ServiceConfig {
+            app,
+            documented,
+            pending: Vec::new(),
+        };
+        mount(&mut cfg);
+        groups::mount(cfg.app, cfg.pending);
     }
 
     /// Mounts a handler with an attribute macro (`#[get("/orders")]` below `#[utoipa::path]`), or a [`scope`].
     pub fn service(&mut self, service: impl Mount + 'static) -> &mut Self {
-        service.document(self.documented);
-        self.app.service(service);
-        self
+        let mut documented = Documented::default();
+        service.document(&mut documented);
+        self.mount(service, documented)
     }
 
-    /// Mounts in actix's own ways what has no attribute macro, such as `web::resource` with
-    /// `web::get().to(…)`. [`openapi`](Self::openapi) documents it.
-    pub fn actix(&mut self, mount: impl FnOnce(&mut web::ServiceConfig)) -> &mut Self {
-        mount(self.app);
-        self
-    }
-
-    /// Adds documentation: that of a type with `#[derive(utoipa::OpenApi)]`.
-    pub fn openapi(&mut self, openapi: OpenApi) -> &mut Self {
-        self.documented.add_paths(openapi.paths);
+    /// Mounts what has no attribute macro, such as a `web::resource` with `web::get().to(…)`, and its documentation:
+    /// that of a type with `#[derive(utoipa::OpenApi)]`.
+    ///
+    /// ```
+    /// use actix_web::{Responder, web};
+    /// use berth_kit_http::Routes;
+    /// use utoipa::OpenApi;
+    ///
+    /// /// Greets
+    /// #[utoipa::path(get, path = "/hello", responses((status = 200, body = String)))]
+    /// async fn hello() -> impl Responder {
+    ///     "Hello!"
+    /// }
+    ///
+    /// #[derive(OpenApi)]
+    /// #[openapi(paths(hello))]
+    /// struct Hello;
+    ///
+    /// let routes = Routes::new(|cfg| {
+    ///     let resource = web::resource("/hello").route(web::get().to(hello));
+    ///     cfg.service_with(resource, Hello::openapi());
+    /// });
+    /// ```
+    pub fn service_with(
+        &mut self,
+        service: impl HttpServiceFactory + 'static,
+        openapi: OpenApi,
+    ) -> &mut Self {
+        let mut documented = Documented::default();
+        documented.add_paths(openapi.paths);
         if let Some(components) = openapi.components {
-            self.documented.schemas.extend(components.schemas);
+            documented.schemas.extend(components.schemas);
         }
+        self.mount(service, documented)
+    }
+
+    /// Mounts without documentation, in all of actix's own ways.
+    pub fn actix(&mut self, mount: impl FnOnce(&mut web::ServiceConfig) + 'static) -> &mut Self {
+        self.pending.push(Pending {
+            literal: None,
+            is_dynamic: true,
+            mount: Box::new(mount),
+        });
+        self
+    }
+
+    fn mount(
+        &mut self,
+        service: impl HttpServiceFactory + 'static,
+        documented: Documented,
+    ) -> &mut Self {
+        let paths = || documented.operations.iter().map(|known| &*known.path);
+        self.pending.push(Pending {
+            literal: groups::literal(paths()),
+            is_dynamic: paths().any(|path| path.contains('{')),
+            mount: Box::new(|app| {
+                app.service(service);
+            }),
+        });
+        self.documented.operations.extend(documented.operations);
+        self.documented.schemas.extend(documented.schemas);
         self
     }
 
@@ -210,7 +272,7 @@ where
             prefix,
             mut documented,
         } = self;
-        let inner = inner.configure(|app| mount(&mut ServiceConfig::new(app, &mut documented)));
+        let inner = inner.configure(|app| ServiceConfig::with(app, &mut documented, mount));
         Self {
             inner,
             prefix,

@@ -80,10 +80,11 @@ impl Routes {
     }
 
     fn mount_documented(&self, app: &mut web::ServiceConfig, documented: &mut Documented) {
-        let mut cfg = ServiceConfig::new(app, documented);
-        for mount in &self.mounting {
-            mount(&mut cfg);
-        }
+        ServiceConfig::with(app, documented, |cfg| {
+            for mount in &self.mounting {
+                mount(cfg);
+            }
+        });
     }
 
     /// Mounts them once, to see what there is.
@@ -112,6 +113,7 @@ impl Routes {
             survey.look(&tree.root)?;
         }
         survey.check()?;
+        survey.check_is_mounted()?;
         Ok(survey)
     }
 }
@@ -149,6 +151,18 @@ pub enum Conflict {
     Schema {
         /// The name.
         name: String,
+    },
+    /// Documentation of what is not there.
+    #[error(
+        "the documentation of {handler} is for {method} {path}, where nothing answers; correct its path"
+    )]
+    NotMounted {
+        /// The handler.
+        handler: String,
+        /// The method.
+        method: &'static str,
+        /// The path.
+        path: String,
     },
     /// Two handlers do, and not both are documented.
     #[error(
@@ -204,11 +218,27 @@ impl Survey {
         node.children.iter().try_for_each(|child| self.look(child))
     }
 
-    fn check(&self) -> Result<(), Conflict> {
-        let name = |known: &Documentation| {
-            let id = known.operation.operation_id.clone();
-            id.unwrap_or_else(|| "a handler without a name".to_owned())
+    fn check_is_mounted(&self) -> Result<(), Conflict> {
+        let is_mounted = |known: &Documentation| {
+            let method = method_name(&known.method);
+            self.routes.iter().any(|route| {
+                let answers = route.methods.is_empty() || route.answers().contains(&method);
+                answers && documented_path(&route.pattern) == known.path
+            })
         };
+        let mut operations = self.documented.operations.iter();
+        operations
+            .find(|known| !is_mounted(known))
+            .map_or(Ok(()), |known| {
+                Err(Conflict::NotMounted {
+                    handler: name(known),
+                    method: method_name(&known.method),
+                    path: known.path.clone(),
+                })
+            })
+    }
+
+    fn check(&self) -> Result<(), Conflict> {
         let operations = &self.documented.operations;
         for (place, second) in operations.iter().enumerate() {
             let first = operations[..place]
@@ -231,6 +261,12 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+/// The operation id, which is the handler's name.
+fn name(known: &Documentation) -> String {
+    let id = known.operation.operation_id.clone();
+    id.unwrap_or_else(|| "a handler without a name".to_owned())
 }
 
 /// A pattern as OpenAPI has it: `/files/{path:.*}` is `/files/{path}`.
@@ -362,6 +398,21 @@ mod tests {
         });
         let path = "/plain".to_owned();
         assert_eq!(plain.await, Conflict::Unreachable { path });
+    }
+
+    #[utoipa::path(path = "/elsewhere", responses((status = 200)))]
+    #[get("/here")]
+    async fn misplaced() -> impl Responder {
+        HttpResponse::Ok()
+    }
+
+    #[actix_web::test]
+    async fn documentation_of_what_is_not_there_is_refused() {
+        let lies = conflict(|cfg| {
+            cfg.service(misplaced);
+        });
+        let text = lies.await.to_string();
+        assert!(text.contains("misplaced is for GET /elsewhere"), "{text}");
     }
 
     #[actix_web::test]

@@ -231,9 +231,8 @@ pub fn routes(path: &str, cfg: &mut ServiceConfig<'_>) {
         .into_values()
         .map(|item| (path.to_owned(), item))
         .collect();
-    cfg.openapi(openapi).actix(|app| {
-        app.service(web::resource(path).route(web::get().to(exposition)));
-    });
+    let resource = web::resource(path).route(web::get().to(exposition));
+    cfg.service_with(resource, openapi);
 }
 
 #[derive(OpenApi)]

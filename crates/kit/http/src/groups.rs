@@ -1,0 +1,229 @@
+//! Routes in groups, where there are many.
+//!
+//! The router of actix tries one route after the other, and a pattern with a parameter costs half a microsecond. Where
+//! a service has many, each request would pay for those of all the others. So routes whose paths begin alike are put
+//! together, and these groups together once more, each behind a look at the beginning of the path. What a group
+//! has, no other can have: which route answers stays as it was. `docs/decisions/routes.md` has the measurements.
+
+use std::mem;
+
+use actix_web::{
+    dev::Url,
+    guard::{Guard, GuardContext},
+    web,
+};
+
+/// So few routes are mounted as they are.
+const FEW: usize = 16;
+
+/// What is to be mounted.
+pub(crate) struct Pending {
+    /// What all paths that it can answer begin with, where that is known.
+    pub(crate) literal: Option<String>,
+    /// Whether a path of it has a parameter.
+    pub(crate) is_dynamic: bool,
+    pub(crate) mount: Mounting,
+}
+
+pub(crate) type Mounting = Box<dyn FnOnce(&mut web::ServiceConfig)>;
+
+/// Those whose paths begin with `root`, which no other group's do.
+struct Group {
+    root: String,
+    is_dynamic: bool,
+    mounts: Vec<Mounting>,
+}
+
+/// Mounts all of it.
+pub(crate) fn mount(app: &mut web::ServiceConfig, pending: Vec<Pending>) {
+    let is_known = pending.iter().all(|one| one.literal.is_some());
+    if !is_known || pending.len() <= FEW {
+        for one in pending {
+            (one.mount)(app);
+        }
+        return;
+    }
+    let mut groups = groups(pending);
+    let size = groups.len().isqrt().max(1);
+    while !groups.is_empty() {
+        let rest = groups.split_off(size.min(groups.len()));
+        let some = mem::replace(&mut groups, rest);
+        let roots = some.iter().map(|group| group.root.clone()).collect();
+        let scope = web::scope("").guard(Beginnings(roots));
+        app.service(scope.configure(|app| some.into_iter().for_each(|group| group.mount(app))));
+    }
+}
+
+/// In the order of their roots, none of which begins with another. In a group, all are in the order that they were in.
+fn groups(mut pending: Vec<Pending>) -> Vec<Group> {
+    let mut roots: Vec<_> = pending
+        .iter()
+        .map(|one| one.literal.clone().unwrap_or_default())
+        .collect();
+    roots.sort();
+    // What begins with another comes right after it.
+    roots.dedup_by(|one, before| one.starts_with(before.as_str()));
+    let mut groups: Vec<_> = roots
+        .into_iter()
+        .map(|root| Group {
+            root,
+            is_dynamic: false,
+            mounts: Vec::new(),
+        })
+        .collect();
+    for one in pending.drain(..) {
+        let literal = one.literal.unwrap_or_default();
+        let after = groups.partition_point(|group| group.root <= literal);
+        let group = &mut groups[after - 1];
+        group.is_dynamic |= one.is_dynamic;
+        group.mounts.push(one.mount);
+    }
+    groups
+}
+
+impl Group {
+    fn mount(self, app: &mut web::ServiceConfig) {
+        let mounts = self.mounts;
+        let mount = |app: &mut web::ServiceConfig| mounts.into_iter().for_each(|mount| mount(app));
+        if self.is_dynamic {
+            let scope = web::scope("").guard(Beginnings(vec![self.root]));
+            app.service(scope.configure(mount));
+        } else {
+            // The router compares it as fast as we do.
+            mount(app);
+        }
+    }
+}
+
+/// Holds for paths that begin with one of these, of which none begins with another.
+struct Beginnings(Vec<String>);
+
+impl Beginnings {
+    fn has(&self, path: &str) -> bool {
+        let after = self.0.partition_point(|root| root.as_str() <= path);
+        after > 0 && path.starts_with(&self.0[after - 1])
+    }
+}
+
+impl Guard for Beginnings {
+    fn check(&self, ctx: &GuardContext<'_>) -> bool {
+        let uri = &ctx.head().uri;
+        if uri.path().contains('%') {
+            // As the router sees it.
+            self.has(Url::new(uri.clone()).path())
+        } else {
+            self.has(uri.path())
+        }
+    }
+}
+
+/// What all of `paths` begin with, up to the first parameter of each.
+pub(crate) fn literal<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
+    paths
+        .map(|path| path.split('{').next().unwrap_or_default().to_owned())
+        .reduce(|a, b| {
+            let common = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
+            common.map(|(char, _)| char).collect()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{
+        App, HttpResponse,
+        test::{self, TestRequest},
+    };
+
+    use super::*;
+
+    /// Mounts these patterns, each of which answers with its number.
+    fn mounted(patterns: &[String], in_groups: bool) -> impl FnOnce(&mut web::ServiceConfig) {
+        let pending = patterns
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(number, pattern)| Pending {
+                literal: literal([pattern.as_str()].into_iter()).filter(|_| in_groups),
+                is_dynamic: pattern.contains('{'),
+                mount: Box::new(move |app: &mut web::ServiceConfig| {
+                    let answer = move || async move { HttpResponse::Ok().body(number.to_string()) };
+                    app.route(&pattern, web::get().to(answer));
+                }),
+            });
+        let pending = pending.collect();
+        move |app| mount(app, pending)
+    }
+
+    #[actix_web::test]
+    async fn what_answers_is_the_same_in_groups_as_without() {
+        let mut patterns: Vec<String> = (0..40)
+            .flat_map(|n| {
+                [
+                    format!("/api/v1/things{n}/{{id}}"),
+                    format!("/api/v1/things{n}"),
+                ]
+            })
+            .collect();
+        patterns.extend(
+            [
+                "/api/v1/things7/{id}/parts",
+                "/api/v1/things8/new",
+                "/",
+                "/a",
+                "/ab",
+                "/a/{b}",
+                "/files/{path:.*}",
+                "/files/odd",
+                "/é/{x}",
+            ]
+            .map(str::to_owned),
+        );
+        let (flat, grouped) = (mounted(&patterns, false), mounted(&patterns, true));
+        let flat = test::init_service(App::new().configure(flat)).await;
+        let grouped = test::init_service(App::new().configure(grouped)).await;
+        for path in [
+            "/api/v1/things7/1",
+            "/api/v1/things7",
+            "/api/v1/things7/",
+            "/api/v1/things70/1",
+            "/api/v1/things39/x",
+            "/api/v1/things7/1/parts",
+            "/api/v1/things7/1/others",
+            "/api/v1/things8/new",
+            "/api/v1/%74hings8/1",
+            "/api/v1/things8%2F1",
+            "/",
+            "/a",
+            "/ab",
+            "/abc",
+            "/a/c",
+            "/files/a/b/c",
+            "/files/odd",
+            "/%C3%A9/1",
+            "/nothing",
+        ] {
+            let mut answers = Vec::new();
+            for app in [&flat, &grouped] {
+                let request = TestRequest::get().uri(path).to_request();
+                let answer = test::call_service(app, request).await;
+                let pattern = answer.request().match_pattern();
+                let status = answer.status();
+                answers.push((status, pattern, test::read_body(answer).await));
+            }
+            assert_eq!(answers[0], answers[1], "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn what_paths_begin_with_ends_at_a_parameter() {
+        for (paths, expected) in [
+            (vec!["/a/{id}"], Some("/a/")),
+            (vec!["/a/{id}", "/a"], Some("/a")),
+            (vec!["/abc", "/abd/{x}"], Some("/ab")),
+            (vec!["/{x}", "/a"], Some("/")),
+            (vec![], None),
+        ] {
+            assert_eq!(literal(paths.into_iter()).as_deref(), expected);
+        }
+    }
+}
