@@ -5,148 +5,21 @@
     reason = "a helper that fails has failed its test"
 )]
 
+mod support;
+
 use std::{
-    env,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{
-        Once,
-        mpsc::{Receiver, channel},
-    },
     thread,
     time::{Duration, Instant},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use support::{DEADLINE, process::Process};
 
-struct Worker {
-    child: Child,
-    lines: Receiver<String>,
-    log: Vec<String>,
-    address: SocketAddr,
+fn start(behaviour: &str, pool: &str) -> Process {
+    Process::start("worker", &[("WORKER", behaviour), ("POOL", pool)])
 }
 
-/// The example, which cargo builds for all tests of the package, but not for one that is named.
-fn program() -> PathBuf {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "--example", "worker"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.unwrap().success());
-    });
-    let mut path = env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.join("examples").join("worker")
-}
-
-impl Worker {
-    fn start(behaviour: &str, pool: &str) -> Self {
-        Self::spawn(&[("WORKER", behaviour), ("POOL", pool)])
-    }
-
-    fn building(how: &str) -> Self {
-        Self::spawn(&[("BUILD", how)])
-    }
-
-    fn spawn(environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program())
-            .env_clear()
-            .envs([
-                ("PORT", "0"),
-                ("BERTH__SERVER__HOST", "127.0.0.1"),
-                ("BERTH__SERVER__WORKERS", "1"),
-                ("BERTH__SHUTDOWN__TIMEOUT", "1s"),
-            ])
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut worker = Self {
-            child,
-            lines,
-            log: Vec::new(),
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        worker.wait_for("listening on http://");
-        let line = worker.log.last().unwrap();
-        let address = line.split("http://").nth(1).unwrap();
-        worker.address = address.split(' ').next().unwrap().parse().unwrap();
-        worker
-    }
-
-    /// The whole answer to a GET on a connection of its own.
-    fn get(&self, target: &str) -> String {
-        let mut client = TcpStream::connect(self.address).unwrap();
-        client.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
-        client.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn wait_for(&mut self, text: &str) {
-        while !self.log.last().is_some_and(|line| line.contains(text)) {
-            let line = self.lines.recv_timeout(TIMEOUT);
-            self.log
-                .push(line.unwrap_or_else(|_| panic!("no {text:?} in {:#?}", self.log)));
-        }
-    }
-
-    /// Its exit code, and how long it took; all of its log is there then.
-    fn wait(&mut self) -> (Option<i32>, Duration) {
-        let start = Instant::now();
-        let code = loop {
-            match self.child.try_wait().unwrap() {
-                Some(status) => break status.code(),
-                None => thread::sleep(Duration::from_millis(5)),
-            }
-            assert!(start.elapsed() < TIMEOUT, "still running: {:#?}", self.log);
-        };
-        self.log.extend(self.lines.iter());
-        (code, start.elapsed())
-    }
-
-    fn stop(&mut self) -> (Option<i32>, Duration) {
-        // The task has begun, too.
-        thread::sleep(Duration::from_millis(100));
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", "TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.wait()
-    }
-
-    /// In which line this is.
-    #[track_caller]
-    fn line(&self, text: &str) -> usize {
-        let found = self.log.iter().position(|line| line.contains(text));
-        found.unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.log))
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn building(how: &str) -> Process {
+    Process::start("worker", &[("BUILD", how)])
 }
 
 /// The timeout, and what the process may take after it.
@@ -154,7 +27,7 @@ const BOUND: Duration = Duration::from_millis(2500);
 
 #[test]
 fn a_task_is_told_at_the_signal_and_then_all_is_closed_in_reverse() {
-    let mut worker = Worker::start("polite", "");
+    let mut worker = start("polite", "");
     let (code, took) = worker.stop();
     assert_eq!(code, Some(0), "{:#?}", worker.log);
     assert!(took < BOUND, "{took:?}");
@@ -174,7 +47,7 @@ fn a_task_is_told_at_the_signal_and_then_all_is_closed_in_reverse() {
 
 #[test]
 fn a_task_that_has_ended_is_no_failure() {
-    let mut worker = Worker::start("ends", "");
+    let mut worker = start("ends", "");
     worker.wait_for("task worker has ended");
     assert_eq!(worker.stop().0, Some(0), "{:#?}", worker.log);
 }
@@ -186,7 +59,7 @@ fn what_does_not_stop_in_time_is_named_and_cut_off() {
         ("blocks", "", "task worker is cut off"),
         ("polite", "hangs", "on_stop pool is cut off"),
     ] {
-        let mut worker = Worker::start(behaviour, pool);
+        let mut worker = start(behaviour, pool);
         let (code, took) = worker.stop();
         assert_eq!(code, Some(1), "{behaviour}: {:#?}", worker.log);
         assert!(took < BOUND, "{behaviour}: {took:?}");
@@ -198,7 +71,7 @@ fn what_does_not_stop_in_time_is_named_and_cut_off() {
 #[test]
 fn a_task_that_fails_stops_the_service() {
     for (behaviour, why) in [("fails", "the queue is gone"), ("panics", "it panicked")] {
-        let mut worker = Worker::start(behaviour, "");
+        let mut worker = start(behaviour, "");
         let (code, took) = worker.wait();
         assert_eq!(code, Some(1), "{behaviour}: {:#?}", worker.log);
         assert!(took < BOUND, "{behaviour}: {took:?}");
@@ -210,20 +83,15 @@ fn a_task_that_fails_stops_the_service() {
 #[test]
 fn a_service_that_is_being_built_says_so_and_ends_at_once() {
     for wait in [0, 20, 60, 400] {
-        let mut worker = Worker::building("never");
+        let mut worker = building("never");
         if wait == 400 {
-            assert!(worker.get("/health").starts_with("HTTP/1.1 200 "));
-            let ready = worker.get("/ready");
-            assert!(
-                ready.starts_with("HTTP/1.1 503 ") && ready.contains("starting up"),
-                "{ready}"
-            );
+            assert_eq!(worker.get("/health").status, 200);
+            let detail = worker.get("/ready").text().to_owned();
+            assert!(detail.contains("starting up"), "{detail}");
+            assert_eq!(worker.get("/ready").status, 503);
             let other = worker.get("/api/v1/orders");
-            assert!(
-                other.starts_with("HTTP/1.1 503 ") && other.contains("retry-after: 1"),
-                "{other}"
-            );
-            assert!(other.contains("application/problem+json"), "{other}");
+            other.problem(503);
+            assert_eq!(other.header("retry-after"), Some("1"));
         }
         thread::sleep(Duration::from_millis(wait));
         let (code, took) = worker.stop();
@@ -235,24 +103,21 @@ fn a_service_that_is_being_built_says_so_and_ends_at_once() {
 
 #[test]
 fn no_request_is_lost_when_the_service_takes_over() {
-    let mut worker = Worker::building("slow");
+    let mut worker = building("slow");
     let start = Instant::now();
     let mut asked = 0;
-    while !worker.get("/ready").starts_with("HTTP/1.1 200 ") {
+    while worker.get("/ready").status != 200 {
         let health = worker.get("/health");
-        assert!(
-            health.starts_with("HTTP/1.1 200 "),
-            "{health:?} after {asked}"
-        );
+        assert_eq!(health.status, 200, "{health:?} after {asked}");
         asked += 1;
-        assert!(start.elapsed() < TIMEOUT);
+        assert!(start.elapsed() < DEADLINE);
     }
     assert!(
         start.elapsed() > Duration::from_secs(1) && asked > 10,
         "{asked} in {:?}",
         start.elapsed()
     );
-    assert!(worker.get("/metrics").contains("\nberth_ready 1\n"));
+    assert!(worker.get("/metrics").text().contains("\nberth_ready 1\n"));
     assert_eq!(worker.stop().0, Some(0), "{:#?}", worker.log);
 }
 
@@ -263,7 +128,7 @@ fn a_service_that_cannot_be_built_says_why() {
         ("fails late", "the database is gone"),
         ("panics", "cannot be built: it panicked"),
     ] {
-        let mut worker = Worker::building(how);
+        let mut worker = building(how);
         let (code, _) = worker.wait();
         assert_eq!(code, Some(1), "{how}: {:#?}", worker.log);
         worker.line(why);
