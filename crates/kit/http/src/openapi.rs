@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-use crate::{BuildInfo, Problem, ServiceConfig, Survey};
+use crate::{BuildInfo, Problem, ServiceConfig, Survey, mount::Documentation};
 
 /// The document of a port.
 #[derive(Debug)]
@@ -32,18 +32,11 @@ impl Document {
     /// When it cannot be JSON.
     pub fn new(survey: &Survey, info: &BuildInfo) -> Result<Self, Error> {
         let mut paths = Paths::new();
-        let mut ids: HashMap<_, usize> = HashMap::new();
         let operations = &survey.documented.operations;
-        for known in operations {
-            *ids.entry(&known.operation.operation_id).or_default() += 1;
-        }
+        let ids = OperationIds::new(operations);
         for known in operations {
             let mut operation = known.operation.clone();
-            // An operation id is one operation's: what answers several methods has several.
-            if ids.get(&operation.operation_id) > Some(&1) {
-                let method = method_name(&known.method).to_ascii_lowercase();
-                operation.operation_id = operation.operation_id.map(|id| format!("{id}_{method}"));
-            }
+            operation.operation_id = ids.of(known);
             let default = RefOr::Ref(Ref::from_response_name(PROBLEM));
             let responses = &mut operation.responses.responses;
             responses.entry("default".to_owned()).or_insert(default);
@@ -71,6 +64,41 @@ impl Document {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// An operation id is one operation's: what answers several methods, or is mounted at several paths, has several.
+#[derive(Default)]
+struct OperationIds<'a> {
+    all: HashMap<&'a str, usize>,
+    by_method: HashMap<(&'a str, &'static str), usize>,
+}
+
+impl<'a> OperationIds<'a> {
+    fn new(operations: &'a [Documentation]) -> Self {
+        let mut ids = Self::default();
+        for known in operations {
+            if let Some(id) = known.operation.operation_id.as_deref() {
+                let method = method_name(&known.method);
+                *ids.all.entry(id).or_default() += 1;
+                *ids.by_method.entry((id, method)).or_default() += 1;
+            }
+        }
+        ids
+    }
+
+    fn of(&self, known: &Documentation) -> Option<String> {
+        let id = known.operation.operation_id.as_deref()?;
+        let method = method_name(&known.method);
+        let mut own = id.to_owned();
+        if self.all.get(id) > Some(&1) {
+            own = format!("{own}_{}", method.to_ascii_lowercase());
+        }
+        if self.by_method.get(&(id, method)) > Some(&1) {
+            let path = known.path.replace('{', "by_").replace('}', "");
+            own.push_str(&path.replace(|char: char| !char.is_ascii_alphanumeric(), "_"));
+        }
+        Some(own)
     }
 }
 
