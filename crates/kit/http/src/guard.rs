@@ -197,14 +197,19 @@ fn error_in_form(error: &Error, fault: impl FnOnce() -> Option<Problem>) -> Opti
     if let Some(problem) = fault() {
         return Some(problem);
     }
-    (!has_own_body(&error.error_response())).then(|| Problem::from_error(error))
+    let response = error.error_response();
+    (!has_own_body(&response, error)).then(|| Problem::from_error(error, response.status()))
 }
 
 /// Whether somebody has given this error a body. One that nobody has has its message as plain text.
-fn has_own_body(response: &HttpResponse) -> bool {
+fn has_own_body(response: &HttpResponse, error: &Error) -> bool {
+    if is_empty(response) {
+        return false;
+    }
     let content_type = response.headers().get(CONTENT_TYPE);
     let is_text = content_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
-    !is_text && !is_empty(response)
+    // A text of the message's length is taken for it: nothing else tells one from the other.
+    !is_text || response.body().size() != BodySize::Sized(error.to_string().len() as u64)
 }
 
 /// Gives an error that came from elsewhere (an extractor's, or one with no body at all) the form
@@ -222,8 +227,8 @@ fn in_form(
         Some(error) if error.as_error::<Problem>().is_some() => return response,
         Some(error) => match fault() {
             Some(problem) => problem,
-            None if has_own_body(response.response()) => return response,
-            None => Problem::from_error(error),
+            None if has_own_body(response.response(), error) => return response,
+            None => Problem::from_error(error, status),
         },
         None if is_empty(response.response()) => {
             without_details(status, request, response.request().method())

@@ -182,9 +182,9 @@ impl Problem {
         )
     }
 
-    /// The error of any extractor or handler, under its own status. What it says is passed on where
-    /// the client is at fault, and kept from it where the server is.
-    pub(crate) fn from_error(error: &actix_web::Error) -> Self {
+    /// The error of any extractor or handler, under the status that it is answered with. What it says is passed
+    /// on where the client is at fault, and kept from it where the server is.
+    pub(crate) fn from_error(error: &actix_web::Error, status: StatusCode) -> Self {
         if let Some(problem) = error.as_error::<Self>() {
             return problem.clone();
         }
@@ -194,7 +194,7 @@ impl Problem {
         if let Some(error) = error.as_error::<JsonPayloadError>() {
             return Self::from_json(error);
         }
-        let status = error.as_response_error().status_code();
+        // An error need not say its status but in its answer, as a WebSocket handshake's does not.
         if status.is_client_error() {
             Self::new(status, error.to_string())
         } else {
