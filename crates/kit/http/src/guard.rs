@@ -20,7 +20,7 @@ use actix_web::{
         Method, StatusCode, Uri,
         header::{CONTENT_TYPE, HeaderMap},
     },
-    rt::time::{Sleep, sleep},
+    rt::time::{Instant, Sleep, sleep},
 };
 use pin_project_lite::pin_project;
 
@@ -143,7 +143,8 @@ pin_project! {
         refusal: Option<Problem>,
         guard: Rc<Guard>,
         request: RequestContext,
-        timer: Option<Pin<Box<Sleep>>>,
+        // With the route's own limit that it has been set by, if any.
+        timer: Option<(Pin<Box<Sleep>>, Option<Duration>)>,
     }
 }
 
@@ -173,12 +174,17 @@ where
                 None => return Poll::Ready(Err(error)),
             },
             Ok(Poll::Pending) => {
-                let timeout = || -> Duration {
-                    let own = this.request.timeout();
-                    own.unwrap_or_else(|| limits.timeout.get())
-                };
+                let own = this.request.timeout();
+                let timeout = || own.unwrap_or_else(|| limits.timeout.get());
                 // Most handlers answer at the first poll, so the timer is made for the others only.
-                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(timeout())));
+                let (timer, set_by) = this
+                    .timer
+                    .get_or_insert_with(|| (Box::pin(sleep(timeout())), own));
+                // Middleware may wait before it lets the request through to a route with a limit of its own.
+                if *set_by != own {
+                    timer.as_mut().reset(Instant::now() + timeout());
+                    *set_by = own;
+                }
                 ready_or_pending!(timer.as_mut().poll(cx));
                 fault().unwrap_or_else(|| Problem::handler_timeout(timeout()))
             }
