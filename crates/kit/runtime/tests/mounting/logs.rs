@@ -132,7 +132,7 @@ fn a_client_that_leaves_is_logged_and_counted_under_its_route() {
         client.send_request("GET", &group.target("/slow"), &headers, "");
         // The handler has begun, and is far from its time limit.
         thread::sleep(Duration::from_millis(100));
-        drop(client);
+        client.leave();
         let access = fixture.access(&id);
         assert_eq!(access["status"], 499);
         assert_eq!(access["aborted"], true);
@@ -144,7 +144,7 @@ fn a_client_that_leaves_is_logged_and_counted_under_its_route() {
     let mut client = fixture.0.client();
     client.send_request("GET", "/export", "X-Request-Id: left-export\r\n", "");
     assert_eq!(client.line(), "HTTP/1.1 200 OK");
-    drop(client);
+    client.leave();
     let access = fixture.access("left-export");
     assert_eq!(access["status"], 200);
     assert_eq!(access["aborted"], true);

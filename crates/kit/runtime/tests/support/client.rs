@@ -3,9 +3,11 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use serde_json::Value;
+use socket2::SockRef;
 
 use super::DEADLINE;
 
@@ -25,6 +27,12 @@ impl Client {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(BufReader::new(stream))
+    }
+
+    /// Breaks the connection. One that is only closed may still wait for its answer, as far as a server can see.
+    pub(crate) fn leave(self) {
+        let linger = Some(Duration::ZERO);
+        SockRef::from(self.0.get_ref()).set_linger(linger).unwrap();
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
