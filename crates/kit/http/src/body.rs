@@ -37,27 +37,35 @@ impl Limits {
     /// The problem with the request's body that explains why its handler got nowhere, if there is one.
     pub(crate) fn clients_fault(&self, request: &RequestContext) -> Option<Problem> {
         match request.body() {
+            // Nobody has come to read it.
+            BodyProgress::Flowing if self.is_too_much(request) => {
+                Some(Problem::body_too_large(self.max_body(request)))
+            }
             BodyProgress::Flowing => None,
             BodyProgress::Waiting | BodyProgress::TimedOut => Some(Problem::body_too_slow()),
             BodyProgress::TooLarge => Some(Problem::body_too_large(self.max_body(request))),
         }
     }
 
-    /// Has whoever reads the body of `req` read it within the limits. Gives the length that it announces, in
-    /// bytes, if any.
-    pub(crate) fn hold(&self, req: &mut ServiceRequest, request: &RequestContext) -> Option<u64> {
+    /// Whether the request says that its body is larger than allowed.
+    fn is_too_much(&self, request: &RequestContext) -> bool {
+        request.announced() > self.max_body(request) as u64
+    }
+
+    /// Has whoever reads the body of `req` read it within the limits.
+    pub(crate) fn hold(&self, req: &mut ServiceRequest, request: &RequestContext) {
         let announced = req.headers().get(header::CONTENT_LENGTH);
         // What comes on an upgraded connection is no body: it has no length, and the application limits it.
         let has_body = announced.is_some() || req.headers().contains_key(header::TRANSFER_ENCODING);
         if !has_body || matches!(req.parts().1, Payload::None) {
-            return None;
+            return;
         }
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        request.announce(announced.unwrap_or_default());
         let body = LimitedBody {
             inner: req.take_payload(),
             limits: self.clone(),
             request: request.clone(),
-            announced,
             received: 0,
             started: Instant::now(),
             timer: None,
@@ -65,7 +73,6 @@ impl Limits {
         req.set_payload(Payload::Stream {
             payload: Box::pin(body),
         });
-        announced
     }
 }
 
@@ -73,7 +80,6 @@ struct LimitedBody {
     inner: Payload,
     limits: Limits,
     request: RequestContext,
-    announced: Option<u64>,
     received: usize,
     started: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -93,7 +99,7 @@ impl Stream for LimitedBody {
         let this = &mut *self;
         // By now the route has said what holds for it.
         let limit = this.limits.max_body(&this.request);
-        if this.announced.is_some_and(|length| length > limit as u64) {
+        if this.limits.is_too_much(&this.request) {
             return this.too_large();
         }
         match Pin::new(&mut this.inner).poll_next(cx) {

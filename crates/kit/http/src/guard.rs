@@ -24,7 +24,7 @@ use actix_web::{
 };
 use pin_project_lite::pin_project;
 
-use crate::{Limits, Problem, RequestContext, RouteId, RouteTable};
+use crate::{Limits, Problem, RequestContext, RouteId, RouteTable, limits::largest_body};
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
 pub(crate) const MAX_TARGET_BYTES: usize = 8192;
@@ -32,8 +32,8 @@ pub(crate) const MAX_TARGET_BYTES: usize = 8192;
 /// Middleware around the whole app, however its routes are mounted. Whatever a handler does,
 ///
 /// - a target longer than 8 KiB is a 414,
-/// - a body larger than allowed is a 413, at once where `Content-Length` admits it, else when the byte too
-///   many arrives,
+/// - a body larger than allowed is a 413: at once where `Content-Length` says more than any route allows, else
+///   when it is read, or when the byte too many arrives,
 /// - a body that is not there in time is a 408,
 /// - a handler that has not begun its answer in time is a 503, and one that panics a 500,
 /// - HEAD is answered as GET where the path has no HEAD of its own,
@@ -105,12 +105,13 @@ where
         if req.method() == Method::HEAD && !has_head(&guarded.request) {
             req.head_mut().method = Method::GET;
         }
-        let announced = limits.hold(&mut req, &guarded.request);
+        limits.hold(&mut req, &guarded.request);
         // The panic hook has logged and counted it; here it only becomes an answer.
         guarded.call = catch_unwind(AssertUnwindSafe(|| self.service.call(req))).ok();
-        // The request has been routed, so what its route allows is known; its handler has not begun.
-        let allowed = limits.max_body(&guarded.request);
-        if announced.is_some_and(|length| length > allowed as u64) {
+        // Most requests have come to their routes by now, and no handler has begun. What is not refused here is
+        // where it is read.
+        let allowed = limits.max_body(&guarded.request).max(largest_body());
+        if guarded.request.announced() > allowed as u64 {
             guarded.refusal = Some(Problem::body_too_large(allowed));
         }
         guarded

@@ -2,6 +2,7 @@
 
 use std::{
     future::{Ready, ready},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -11,6 +12,15 @@ use actix_web::{
 };
 
 use crate::RequestContext;
+
+/// The largest body that any route of the process has asked for. Until a request has come to its route, which
+/// middleware before it may delay, one that announces as much cannot be refused.
+static LARGEST_BODY: AtomicUsize = AtomicUsize::new(0);
+
+/// In bytes; see [`LARGEST_BODY`].
+pub(crate) fn largest_body() -> usize {
+    LARGEST_BODY.load(Ordering::Relaxed)
+}
 
 /// Middleware that gives what it wraps (a scope, a resource, a handler) limits of its own, instead of
 /// `server.request_timeout` and `server.max_body_bytes`.
@@ -54,6 +64,7 @@ impl RouteLimits {
     /// The largest request body, in bytes, also of one that an extractor collects.
     #[must_use]
     pub fn max_body(self, bytes: usize) -> Self {
+        LARGEST_BODY.fetch_max(bytes, Ordering::Relaxed);
         Self {
             max_body: Some(bytes),
             ..self

@@ -84,14 +84,17 @@ impl<'a> ServiceConfig<'a> {
         openapi: OpenApi,
     ) -> &mut Self {
         let mut documented = Documented::default();
-        documented.add_paths(openapi.paths);
-        if let Some(components) = openapi.components {
-            documented.schemas.extend(components.schemas);
-        }
+        documented.add(openapi);
         self.mount(service, documented)
     }
 
-    /// Mounts without documentation, in all of actix's own ways.
+    /// Adds documentation, of what [`actix`](Self::actix) mounts.
+    pub fn openapi(&mut self, openapi: OpenApi) -> &mut Self {
+        self.documented.add(openapi);
+        self
+    }
+
+    /// Mounts in all of actix's own ways, without documentation.
     pub fn actix(&mut self, mount: impl FnOnce(&mut web::ServiceConfig) + 'static) -> &mut Self {
         self.pending.push(Pending {
             literal: None,
@@ -169,6 +172,13 @@ impl fmt::Debug for Documented {
 }
 
 impl Documented {
+    fn add(&mut self, openapi: OpenApi) {
+        self.add_paths(openapi.paths);
+        if let Some(components) = openapi.components {
+            self.schemas.extend(components.schemas);
+        }
+    }
+
     fn add_paths(&mut self, paths: Paths) {
         for (path, item) in paths.paths {
             for (method, operation) in operations(item) {

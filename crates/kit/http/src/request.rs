@@ -62,6 +62,8 @@ struct Inner {
     /// In microseconds.
     timeout: AtomicU64,
     max_body: AtomicUsize,
+    /// The length of the body, in bytes, as the request says.
+    announced: AtomicU64,
     body: AtomicU8,
 }
 
@@ -90,6 +92,7 @@ impl RequestContext {
             route: OnceLock::new(),
             timeout: AtomicU64::new(UNSET),
             max_body: AtomicUsize::new(usize::MAX),
+            announced: AtomicU64::new(0),
             body: AtomicU8::new(BodyProgress::Flowing as u8),
         };
         inner.become_of(req);
@@ -212,6 +215,15 @@ impl RequestContext {
             .store(bytes.min(usize::MAX - 1), Ordering::Relaxed);
     }
 
+    /// In bytes; 0 where the request has no body, or does not say.
+    pub(crate) fn announced(&self) -> u64 {
+        self.0.announced.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn announce(&self, bytes: u64) {
+        self.0.announced.store(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn body(&self) -> BodyProgress {
         match self.0.body.load(Ordering::Relaxed) {
             0 => BodyProgress::Flowing,
@@ -235,6 +247,7 @@ impl Inner {
         self.route = OnceLock::new();
         self.timeout = AtomicU64::new(UNSET);
         self.max_body = AtomicUsize::new(usize::MAX);
+        self.announced = AtomicU64::new(0);
         self.body = AtomicU8::new(BodyProgress::Flowing as u8);
     }
 }

@@ -132,10 +132,12 @@ where
         });
         let body = Bytes::from_request(req, payload);
         Box::pin(async move {
+            // One that is too large or too slow is that first of all.
+            let body = body.await?;
             if !is_json {
                 return Err(Problem::not_json().into());
             }
-            Ok(Self::read(&body.await?)?)
+            Ok(Self::read(&body)?)
         })
     }
 }
