@@ -41,12 +41,12 @@ pub(crate) const MAX_TARGET_BYTES: usize = 8192;
 ///
 /// What is left of a body when its request has been answered is not read: the connection closes.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub struct Boundary {
     limits: Limits,
     table: Arc<RouteTable>,
 }
 
-impl Guard {
+impl Boundary {
     /// Holds requests to `limits`, but for those whose route has its own.
     #[must_use]
     pub fn new(limits: Limits, table: Arc<RouteTable>) -> Self {
@@ -54,67 +54,67 @@ impl Guard {
     }
 }
 
-impl<S> Transform<S, ServiceRequest> for Guard
+impl<S> Transform<S, ServiceRequest> for Boundary
 where
     S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     type Response = ServiceResponse<BoxBody>;
     type Error = Error;
-    type Transform = GuardService<S>;
+    type Transform = BoundaryService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(GuardService {
+        ready(Ok(BoundaryService {
             service,
-            guard: Rc::new(self.clone()),
+            boundary: Rc::new(self.clone()),
         }))
     }
 }
 
 #[derive(Debug)]
-pub struct GuardService<S> {
+pub struct BoundaryService<S> {
     service: S,
-    guard: Rc<Guard>,
+    boundary: Rc<Boundary>,
 }
 
-impl<S> Service<ServiceRequest> for GuardService<S>
+impl<S> Service<ServiceRequest> for BoundaryService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     type Response = ServiceResponse<BoxBody>;
     type Error = Error;
-    type Future = Guarded<S::Future>;
+    type Future = Bounded<S::Future>;
 
     forward_ready!(service);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
-        let Guard { limits, table } = &*self.guard;
+        let Boundary { limits, table } = &*self.boundary;
         let request = RequestContext::current().unwrap_or_else(|| RequestContext::new(&req, table));
-        let mut guarded = Guarded {
+        let mut bounded = Bounded {
             call: None,
             refusal: None,
-            guard: Rc::clone(&self.guard),
+            boundary: Rc::clone(&self.boundary),
             request,
             timer: None,
         };
         if target_length(req.uri()) > MAX_TARGET_BYTES {
-            guarded.refusal = Some(Problem::uri_too_long(MAX_TARGET_BYTES));
-            return guarded;
+            bounded.refusal = Some(Problem::uri_too_long(MAX_TARGET_BYTES));
+            return bounded;
         }
-        if req.method() == Method::HEAD && !has_head(&guarded.request) {
+        if req.method() == Method::HEAD && !has_head(&bounded.request) {
             req.head_mut().method = Method::GET;
         }
-        limits.hold(&mut req, &guarded.request);
+        limits.hold(&mut req, &bounded.request);
         // The panic hook has logged and counted it; here it only becomes an answer.
-        guarded.call = catch_unwind(AssertUnwindSafe(|| self.service.call(req))).ok();
+        bounded.call = catch_unwind(AssertUnwindSafe(|| self.service.call(req))).ok();
         // Most requests have come to their routes by now, and no handler has begun. What is not refused here is
         // where it is read.
-        let allowed = limits.max_body(&guarded.request).max(largest_body());
-        if guarded.request.announced() > allowed as u64 {
-            guarded.refusal = Some(Problem::body_too_large(allowed));
+        let allowed = limits.max_body(&bounded.request).max(largest_body());
+        if bounded.request.announced() > allowed as u64 {
+            bounded.refusal = Some(Problem::body_too_large(allowed));
         }
-        guarded
+        bounded
     }
 }
 
@@ -138,18 +138,18 @@ fn target_length(uri: &Uri) -> usize {
 
 pin_project! {
     /// A handler at work. Without `call`, it has panicked.
-    pub struct Guarded<F> {
+    pub struct Bounded<F> {
         #[pin]
         call: Option<F>,
         refusal: Option<Problem>,
-        guard: Rc<Guard>,
+        boundary: Rc<Boundary>,
         request: RequestContext,
         // With the route's own limit that it has been set by, if any.
         timer: Option<(Pin<Box<Sleep>>, Option<Duration>)>,
     }
 }
 
-impl<F> Future for Guarded<F>
+impl<F> Future for Bounded<F>
 where
     F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
 {
@@ -164,7 +164,7 @@ where
             Some(call) => catch_unwind(AssertUnwindSafe(|| call.poll(cx))),
             None => Err(Box::new(()) as Box<dyn Any + Send>),
         };
-        let limits = &this.guard.limits;
+        let limits = &this.boundary.limits;
         let fault = || limits.clients_fault(this.request);
         let problem = match outcome {
             Ok(Poll::Ready(Ok(response))) => {

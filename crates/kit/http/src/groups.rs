@@ -22,16 +22,16 @@ pub(crate) struct Pending {
     pub(crate) literal: Option<String>,
     /// Whether a path of it has a parameter.
     pub(crate) is_dynamic: bool,
-    pub(crate) mount: Mounting,
+    pub(crate) mount: MountOnce,
 }
 
-pub(crate) type Mounting = Box<dyn FnOnce(&mut web::ServiceConfig)>;
+pub(crate) type MountOnce = Box<dyn FnOnce(&mut web::ServiceConfig)>;
 
 /// Those whose paths begin with `root`, which no other group's do.
 struct Group {
     root: String,
     is_dynamic: bool,
-    mounts: Vec<Mounting>,
+    mounts: Vec<MountOnce>,
 }
 
 /// Mounts all of it.

@@ -1,6 +1,6 @@
 //! What every request passes.
 //!
-//! Whatever a service mounts with [`Routes`], and however, passes the [`Guard`]: problem details for every
+//! Whatever a service mounts with [`Routes`], and however, passes the [`Boundary`]: problem details for every
 //! error, limits on bodies and targets, a net for panics, a time limit, 405 with `Allow`, HEAD with GET. Each
 //! request has a [`RequestContext`] with its ids; [`Query`] and [`Valid`] refuse what is wrong with a reason;
 //! the OpenAPI document follows from the types.
@@ -8,10 +8,10 @@
 //! This crate knows no endpoint of anybody's, no setting, no metric and no socket.
 
 mod body;
+mod boundary;
 mod build_info;
 pub mod duration;
 mod groups;
-mod guard;
 pub mod ids;
 mod limits;
 mod mount;
@@ -29,8 +29,8 @@ mod valid;
 use actix_web::{HttpRequest, http::header, web};
 
 pub use body::Limits;
+pub use boundary::Boundary;
 pub use build_info::BuildInfo;
-pub use guard::Guard;
 pub use ids::{RequestId, TraceId};
 pub use limits::RouteLimits;
 pub use mount::{Documented, Mount, Scope, ServiceConfig, scope};
@@ -51,7 +51,7 @@ pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
 );
 
 /// What an [`App`](actix_web::App) has before anything is mounted on it: what no route answers becomes a 404, a
-/// known path with another method a 405 with `Allow`; and extractors collect bodies as large as the [`Guard`]
+/// known path with another method a 405 with `Allow`; and extractors collect bodies as large as the [`Boundary`]
 /// lets through.
 pub fn configure(cfg: &mut web::ServiceConfig) {
     let any = usize::MAX;
@@ -62,5 +62,5 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
 }
 
 async fn no_route(req: HttpRequest, request: RequestContext) -> Problem {
-    guard::no_such_method_or_path(&request, req.method())
+    boundary::no_such_method_or_path(&request, req.method())
 }

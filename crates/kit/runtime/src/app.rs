@@ -12,7 +12,7 @@ use actix_web::{
 use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    BuildInfo, Guard, Limits, Observed, Problem, RouteTable, Routes, Timeout, configure,
+    Boundary, BuildInfo, Limits, Observed, Problem, RouteTable, Routes, Timeout, configure,
     openapi::{self, Document},
 };
 use berth_kit_settings::Settings;
@@ -190,7 +190,10 @@ impl PortApp {
             .configure(configure)
             .configure(|app| state.routes.mount(app))
             // Limits, a net for panics, one form for every error.
-            .wrap(Guard::new(state.limits.clone(), Arc::clone(&state.table)))
+            .wrap(Boundary::new(
+                state.limits.clone(),
+                Arc::clone(&state.table),
+            ))
             // An injected fault, where somebody asked for it.
             .wrap_fn(move |req, next| {
                 let fault = faults.as_ref().and_then(|faults| faults.draw());

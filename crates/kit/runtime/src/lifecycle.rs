@@ -39,7 +39,7 @@ use crate::{
     app::{AppState, exposition},
     management::{self, Management},
     ports::Port,
-    reload::{Figures, InForce, Reader, Reloader},
+    reload::{Figures, InForce, Reloader, SettingsReader},
     runtime::{Build, Runtime},
     shutdown::{Ending, LOG_FLUSH, Running},
     signals::{Signals, StopSignal},
@@ -69,7 +69,7 @@ pub(crate) async fn run<S: ServiceSettings>(
         pending: Vec::new(),
     }));
     let make = async move |runtime: &mut Runtime| make(own, runtime).await;
-    let reader = Reader {
+    let reader = SettingsReader {
         sources,
         read: |sources| berth_kit_settings::load_as::<S>(sources).map(|(loaded, _)| loaded),
     };
@@ -137,7 +137,7 @@ pub(crate) fn log_options(settings: &Log) -> logging::Options {
 async fn serve(
     build: Build,
     make: impl AsyncFnOnce(&mut Runtime) -> anyhow::Result<Routes>,
-    reader: Reader,
+    reader: SettingsReader,
     in_force: &InForce,
     logging: &Logging,
     mut signals: Signals,

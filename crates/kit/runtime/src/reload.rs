@@ -64,14 +64,14 @@ enum Refused {
 }
 
 /// Where the settings come from, and how they are read, with the service's own.
-pub(crate) struct Reader {
+pub(crate) struct SettingsReader {
     pub(crate) sources: Sources,
     pub(crate) read: fn(&Sources) -> Result<Loaded, Error>,
 }
 
 /// Reads the settings again, and puts them into force.
 pub(crate) struct Reloader {
-    pub(crate) reader: Reader,
+    pub(crate) reader: SettingsReader,
     pub(crate) in_force: InForce,
     pub(crate) checks: Checks,
     pub(crate) state: AppState,
@@ -146,7 +146,7 @@ impl Reloader {
 
     /// What would be in force next; `None` where that is what is in force, and nobody wants to know.
     async fn read(&mut self, only_changes: bool) -> Result<Option<Reloaded>, Refused> {
-        let Reader { sources, read } = &self.reader;
+        let SettingsReader { sources, read } = &self.reader;
         let (sources, read) = (sources.clone(), *read);
         // A file system that hangs must not keep this thread from its signals.
         let (read, is_empty) = spawn_blocking(move || {
