@@ -49,7 +49,7 @@ pub(crate) const GROUPS: [Group; 6] = [
 ];
 
 /// What is mounted beside the groups.
-const OTHERS: [(&str, &str); 20] = [
+const OTHERS: [(&str, &str); 21] = [
     ("GET", "/items"),
     ("POST", "/items"),
     ("DELETE", "/items"),
@@ -70,6 +70,7 @@ const OTHERS: [(&str, &str); 20] = [
     ("GET", "/errors/server"),
     ("GET", "/errors/actix"),
     ("GET", "/errors/empty"),
+    ("GET", "/errors/answer"),
 ];
 
 /// All that is mounted: methods and patterns.
