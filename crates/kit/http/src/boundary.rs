@@ -16,10 +16,7 @@ use actix_web::{
     Error, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{
-        Method, StatusCode, Uri,
-        header::{CONTENT_TYPE, HeaderMap},
-    },
+    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
     rt::time::{Instant, Sleep, sleep},
 };
 use pin_project_lite::pin_project;
@@ -205,7 +202,8 @@ fn error_in_form(error: &Error, fault: impl FnOnce() -> Option<Problem>) -> Opti
         return Some(problem);
     }
     let response = error.error_response();
-    (!has_own_body(&response, error)).then(|| Problem::from_error(error, response.status()))
+    (!has_own_body(&response, error))
+        .then(|| Problem::from_error(error, response.status()).with_headers_of(response.headers()))
 }
 
 /// Whether somebody has given this error a body. One that nobody has has its message as plain text.
@@ -242,18 +240,8 @@ fn in_form(
         }
         None => return response,
     };
-    let (request, original) = response.into_parts();
-    let answer = with_headers_of(original.headers(), problem.to_response());
-    ServiceResponse::new(request, answer)
-}
-
-fn with_headers_of(original: &HeaderMap, mut answer: HttpResponse) -> HttpResponse {
-    for (name, value) in original {
-        if !answer.headers().contains_key(name) {
-            answer.headers_mut().append(name.clone(), value.clone());
-        }
-    }
-    answer
+    let answer = problem.with_headers_of(response.headers()).to_response();
+    ServiceResponse::new(response.into_parts().0, answer)
 }
 
 fn is_empty(response: &HttpResponse) -> bool {

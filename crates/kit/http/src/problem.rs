@@ -102,6 +102,23 @@ impl Problem {
         self
     }
 
+    /// With those headers of another answer that it does not have itself.
+    pub(crate) fn with_headers_of(mut self, answer: &HeaderMap) -> Self {
+        let always = [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CACHE_CONTROL,
+        ];
+        let own = self.more.as_ref().map(|more| more.headers.clone());
+        for (name, value) in answer {
+            let has = own.as_ref().is_some_and(|own| own.contains_key(name));
+            if !has && !always.contains(name) {
+                self.more().headers.append(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }

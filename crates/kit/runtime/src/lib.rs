@@ -52,7 +52,7 @@ pub use anyhow::Result;
 pub use berth_kit_health::Dependency;
 pub use berth_kit_http::{
     BuildInfo, Conflict, InRequest, Mount, NO_STORE, Problem, Query, QueryError, RequestContext,
-    RouteLimits, Routes, Scope, ServiceConfig, Valid, duration, in_request, scope,
+    RouteLimits, Routes, Scope, ServiceConfig, Survey, Valid, duration, in_request, scope,
 };
 pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceSettings, Settings};
 pub use berth_kit_telemetry::prometheus;

@@ -81,12 +81,7 @@ impl Starting {
     async fn end(self) {
         self.handle.pause().await;
         self.stop.retire();
-        let _ = timeout(LAST_ANSWERS, async {
-            while self.stop.open() > 0 {
-                sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        let _ = timeout(LAST_ANSWERS, self.stop.retired()).await;
         self.handle.stop(false).await;
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Waiting {
     pub(crate) handshakes: usize,
     /// That are there.
     pub(crate) connections: usize,
+    /// Of these, those that have been accepted.
+    pub(crate) accepted: usize,
 }
 
 /// Counts the connections to these addresses of which `is_known` knows nothing.
@@ -21,7 +23,10 @@ pub(crate) fn waiting(
     for socket in table::of(addresses)? {
         match socket.state {
             table::State::Handshake => waiting.handshakes += 1,
-            table::State::Open if !is_known(&socket.peer) => waiting.connections += 1,
+            table::State::Open if !is_known(&socket.peer) => {
+                waiting.connections += 1;
+                waiting.accepted += usize::from(socket.is_accepted);
+            }
             table::State::Open => {}
         }
     }
@@ -45,6 +50,7 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 struct Socket {
     peer: SocketAddr,
     state: table::State,
+    is_accepted: bool,
     unread: u32,
 }
 
@@ -83,6 +89,8 @@ mod table {
                 Some(Socket {
                     peer: canonical(entry.remote_address),
                     state,
+                    // What waits in the listener's queue belongs to no process, and has no inode.
+                    is_accepted: entry.inode != 0,
                     unread: entry.rx_queue,
                 })
             })

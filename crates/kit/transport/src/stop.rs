@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long the last handshake is waited for.
 const HANDSHAKE: Duration = Duration::from_secs(1);
 
+/// For how long nothing may come from an acceptor that has been told to pause, which takes a moment to hear of it.
+const QUIET: Duration = Duration::from_millis(50);
+
 /// For how many connections there is always room in the list of them.
 const KEPT: usize = 1024;
 
@@ -110,6 +113,20 @@ impl Stop {
         self.drain();
         self.lock_listeners().clear();
         self.close_idle();
+    }
+
+    /// Waits until a server that has been [retired](Self::retire) has no connection any more, with a worker or
+    /// on the way to one: what it has accepted, its end would drop.
+    pub async fn retired(&self) {
+        let mut quiet = Instant::now();
+        while quiet.elapsed() < QUIET {
+            sleep(LOOK).await;
+            let waiting = sockets::waiting(&self.addresses, |peer| self.connections.has(peer));
+            let accepted = waiting.map_or(0, |waiting| waiting.accepted);
+            if accepted > 0 || self.open() > 0 {
+                quiet = Instant::now();
+            }
+        }
     }
 
     fn close_idle(&self) {

@@ -50,7 +50,13 @@ fn a_privileged_port() {
     if id.stdout == b"0\n" {
         // The build directory may be closed to nobody.
         let program = copied.path().join("berth");
-        std::fs::copy(super::process::program(), &program).unwrap();
+        // By another process: what this one has open for writing, a child that another test starts meanwhile
+        // has open as well, and a program that is open for writing does not start.
+        let copy = Command::new("cp")
+            .arg(super::process::program())
+            .arg(&program)
+            .status();
+        assert!(copy.unwrap().success());
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(copied.path(), open).unwrap();
         command = Command::new(program);
