@@ -12,14 +12,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{DEADLINE, process::Process};
+use berth_testkit::{DEADLINE, Process};
 
 fn start(behaviour: &str, pool: &str) -> Process {
-    Process::start("worker", &[("WORKER", behaviour), ("POOL", pool)])
+    support::start("worker", &[("WORKER", behaviour), ("POOL", pool)])
 }
 
 fn building(how: &str) -> Process {
-    Process::start("worker", &[("BUILD", how)])
+    support::start("worker", &[("BUILD", how)])
+}
+
+/// Its exit code, and how long the stop took.
+fn stop(worker: &mut Process) -> (Option<i32>, Duration) {
+    // The task has begun, too.
+    thread::sleep(Duration::from_millis(100));
+    worker.signal("TERM");
+    worker.wait_timed()
 }
 
 /// The timeout, and what the process may take after it.
@@ -28,8 +36,8 @@ const BOUND: Duration = Duration::from_millis(2500);
 #[test]
 fn a_task_is_told_at_the_signal_and_then_all_is_closed_in_reverse() {
     let mut worker = start("polite", "");
-    let (code, took) = worker.stop();
-    assert_eq!(code, Some(0), "{:#?}", worker.log);
+    let (code, took) = stop(&mut worker);
+    assert_eq!(code, Some(0), "{:#?}", worker.log());
     assert!(took < BOUND, "{took:?}");
     let order = [
         "SIGTERM",
@@ -41,15 +49,15 @@ fn a_task_is_told_at_the_signal_and_then_all_is_closed_in_reverse() {
     assert!(
         order.map(|text| worker.line(text)).is_sorted(),
         "{:#?}",
-        worker.log
+        worker.log()
     );
 }
 
 #[test]
 fn a_task_that_has_ended_is_no_failure() {
     let mut worker = start("ends", "");
-    worker.wait_for("task worker has ended");
-    assert_eq!(worker.stop().0, Some(0), "{:#?}", worker.log);
+    worker.wait_for_log("task worker has ended");
+    assert_eq!(stop(&mut worker).0, Some(0), "{:#?}", worker.log());
 }
 
 #[test]
@@ -60,8 +68,8 @@ fn what_does_not_stop_in_time_is_named_and_cut_off() {
         ("polite", "hangs", "on_stop pool is cut off"),
     ] {
         let mut worker = start(behaviour, pool);
-        let (code, took) = worker.stop();
-        assert_eq!(code, Some(1), "{behaviour}: {:#?}", worker.log);
+        let (code, took) = stop(&mut worker);
+        assert_eq!(code, Some(1), "{behaviour}: {:#?}", worker.log());
         assert!(took < BOUND, "{behaviour}: {took:?}");
         worker.line(named);
         worker.line("failed or was cut off");
@@ -72,8 +80,8 @@ fn what_does_not_stop_in_time_is_named_and_cut_off() {
 fn a_task_that_fails_stops_the_service() {
     for (behaviour, why) in [("fails", "the queue is gone"), ("panics", "it panicked")] {
         let mut worker = start(behaviour, "");
-        let (code, took) = worker.wait();
-        assert_eq!(code, Some(1), "{behaviour}: {:#?}", worker.log);
+        let (code, took) = worker.wait_timed();
+        assert_eq!(code, Some(1), "{behaviour}: {:#?}", worker.log());
         assert!(took < BOUND, "{behaviour}: {took:?}");
         worker.line(&format!("task worker failed, so the service stops: {why}"));
         worker.line("pool: closed");
@@ -90,12 +98,12 @@ fn a_service_that_is_being_built_says_so_and_ends_at_once() {
             assert!(detail.contains("starting up"), "{detail}");
             assert_eq!(worker.get("/ready").status, 503);
             let other = worker.get("/api/v1/orders");
-            other.problem(503);
+            other.assert_problem(503);
             assert_eq!(other.header("retry-after"), Some("1"));
         }
         thread::sleep(Duration::from_millis(wait));
-        let (code, took) = worker.stop();
-        assert_eq!(code, Some(0), "{:#?}", worker.log);
+        let (code, took) = stop(&mut worker);
+        assert_eq!(code, Some(0), "{:#?}", worker.log());
         assert!(took < Duration::from_secs(1), "{took:?}");
         worker.line("SIGTERM came before the start was complete");
     }
@@ -118,7 +126,7 @@ fn no_request_is_lost_when_the_service_takes_over() {
         start.elapsed()
     );
     assert!(worker.get("/metrics").text().contains("\nberth_ready 1\n"));
-    assert_eq!(worker.stop().0, Some(0), "{:#?}", worker.log);
+    assert_eq!(stop(&mut worker).0, Some(0), "{:#?}", worker.log());
 }
 
 #[test]
@@ -129,8 +137,8 @@ fn a_service_that_cannot_be_built_says_why() {
         ("panics", "cannot be built: it panicked"),
     ] {
         let mut worker = building(how);
-        let (code, _) = worker.wait();
-        assert_eq!(code, Some(1), "{how}: {:#?}", worker.log);
+        let (code, _) = worker.wait_timed();
+        assert_eq!(code, Some(1), "{how}: {:#?}", worker.log());
         worker.line(why);
     }
 }

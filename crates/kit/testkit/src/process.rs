@@ -1,47 +1,30 @@
-//! The server as a process.
+//! A service as a process.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::client::{Client, Response};
+use crate::{Client, DEADLINE, Response};
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A running server. Killed when dropped, should a test fail before it has stopped.
-pub(crate) struct Berth {
+/// A running service. Killed when dropped, should a test fail before it has stopped.
+#[derive(Debug)]
+pub struct Process {
     child: Child,
-    pub(crate) addr: SocketAddr,
+    /// The address that it listens on.
+    pub addr: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
 
-/// Waits until something holds.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The binary under test: what cargo has built, or what `BERTH_BIN` names, such as the static
-/// release build.
-pub(crate) fn program() -> PathBuf {
-    let built = || env!("CARGO_BIN_EXE_berth").into();
-    std::env::var_os("BERTH_BIN").map_or_else(built, PathBuf::from)
-}
-
-/// The binary, with no settings but these.
-pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(program());
+/// This program, with no settings but these: on a free port, with two workers.
+pub fn service(program: impl AsRef<OsStr>, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PORT", "0")
@@ -52,33 +35,32 @@ pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
     command
 }
 
-impl Berth {
-    pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
-        Self::spawn(berth(environment))
-    }
-
-    /// With the debug routes on.
-    pub(crate) fn debug(environment: &[(&str, &str)]) -> Self {
-        let mut command = berth(environment);
-        command.env("BERTH__DEBUG__ROUTES", "true");
-        Self::spawn(command)
-    }
-
-    /// Where the log's address is not one to connect to: `0.0.0.0`, or one of several.
-    pub(crate) fn start_at(environment: &[(&str, &str)], port: u16) -> Self {
-        let mut server = Self::launch(berth(environment));
-        server.wait_for_log("listening on http://");
-        server.addr = SocketAddr::from(([127, 0, 0, 1], port));
+impl Process {
+    /// Starts it, and waits until it serves.
+    #[must_use]
+    pub fn start(command: Command) -> Self {
+        let server = Self::bound(command);
         server.wait_until_served();
         server
     }
 
-    pub(crate) fn spawn(command: Command) -> Self {
+    /// Starts it, and waits until its port is bound: it may answer only once it has been built.
+    #[must_use]
+    pub fn bound(command: Command) -> Self {
         let mut server = Self::launch(command);
         let line = server.wait_for_log("listening on http://");
         let address = line.split("http://").nth(1).unwrap();
         let end = address.find([' ', '"']).unwrap_or(address.len());
         server.addr = address[..end].parse().unwrap();
+        server
+    }
+
+    /// As [`start`](Self::start), where the log's address is not one to connect to: `0.0.0.0`, or one of several.
+    #[must_use]
+    pub fn start_at(command: Command, port: u16) -> Self {
+        let mut server = Self::launch(command);
+        server.wait_for_log("listening on http://");
+        server.addr = SocketAddr::from(([127, 0, 0, 1], port));
         server.wait_until_served();
         server
     }
@@ -114,16 +96,23 @@ impl Berth {
         }
     }
 
-    pub(crate) fn client(&self) -> Client {
+    /// A connection to it.
+    #[must_use]
+    pub fn client(&self) -> Client {
         Client::connect(self.addr)
     }
 
-    /// One request on a connection of its own.
-    pub(crate) fn get(&self, target: &str) -> Response {
+    /// The answer to a GET on a connection of its own.
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "a test may ask for what it does elsewhere"
+    )]
+    pub fn get(&self, target: &str) -> Response {
         self.client().get(target)
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    /// Sends it a signal: `TERM`, `INT`, `HUP`.
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args(["-s", name, &self.child.id().to_string()])
             .status()
@@ -132,7 +121,7 @@ impl Berth {
     }
 
     /// Waits for the process to end; all of its log is there then.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
+    pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -150,23 +139,38 @@ impl Berth {
         }
     }
 
-    /// Stops it as Kubernetes does, and asserts that it went well.
-    pub(crate) fn stop(mut self) -> Vec<String> {
+    /// As [`wait`](Self::wait), with its exit code and how long it took.
+    pub fn wait_timed(&mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        (self.wait().code(), start.elapsed())
+    }
+
+    /// Stops it as Kubernetes does, and asserts that it went well. Gives its log.
+    pub fn stop(mut self) -> Vec<String> {
         self.signal("TERM");
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "{:#?}", self.log());
         self.log()
     }
 
-    pub(crate) fn log(&self) -> Vec<String> {
+    /// What it has logged, by line.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits for a log line that contains `text`.
-    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+    #[track_caller]
+    pub fn wait_for_log(&mut self, text: &str) -> String {
+        self.wait_for_line(text, |line| line.contains(text))
+    }
+
+    /// Waits for a log line that `holds` holds for.
+    #[track_caller]
+    pub fn wait_for_line(&mut self, text: &str, holds: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(line) = self.log().into_iter().find(|line| line.contains(text)) {
+            if let Some(line) = self.log().into_iter().find(|line| holds(line)) {
                 return line;
             }
             let ended = self.child.try_wait().unwrap();
@@ -179,12 +183,26 @@ impl Berth {
         }
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    /// In which line of the log this is, which it must be.
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "that it is there may be all that is asked"
+    )]
+    #[track_caller]
+    pub fn line(&self, text: &str) -> usize {
+        let log = self.log();
+        let found = log.iter().position(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("no {text:?} in {log:#?}"))
+    }
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 }
 
-impl Drop for Berth {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

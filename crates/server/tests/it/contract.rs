@@ -4,7 +4,9 @@ use std::{env, fs, path::Path, thread, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{client::Response, process::Berth};
+use berth_testkit::Response;
+
+use super::process::Berth;
 
 #[track_caller]
 fn assert_json(response: &Response) -> Value {

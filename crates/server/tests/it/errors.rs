@@ -5,10 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    client::Client,
-    process::{Berth, eventually},
-};
+use berth_testkit::{Client, eventually};
+
+use super::process::Berth;
 
 #[test]
 fn twenty_bad_requests() {

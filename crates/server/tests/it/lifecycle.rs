@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{client::Client, process::Berth};
+use berth_testkit::Client;
+
+use super::process::Berth;
 
 /// Starts `count` requests that take `duration`, and returns when all are in a handler.
 fn in_flight(server: &Berth, count: usize, duration: &str) -> Vec<Client> {

@@ -196,7 +196,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let mut client = loop {
-        match super::client::Client::try_connect(addr) {
+        match berth_testkit::Client::try_connect(addr) {
             Ok(client) => break client,
             Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
         }

@@ -8,7 +8,6 @@
 )]
 
 mod cli;
-mod client;
 mod contract;
 mod debug_routes;
 mod errors;

@@ -12,10 +12,9 @@ use std::{
 
 use serde_json::json;
 
-use super::{
-    client::{Client, Response},
-    process::{Berth, berth, eventually},
-};
+use berth_testkit::{Client, Response, eventually};
+
+use super::process::{Berth, berth};
 
 /// A server with a private port, and that port's address.
 fn start(environment: &[(&str, &str)]) -> (Berth, SocketAddr) {

@@ -18,7 +18,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::process::{Berth, berth, eventually};
+use berth_testkit::eventually;
+
+use super::process::{Berth, berth};
 
 /// A folder as the kubelet mounts it: `settings.toml` is a link through `..data`, a link to the
 /// folder of the moment.
@@ -262,7 +264,7 @@ fn checks_come_and_go() {
     let never_unready = {
         let (done, addr) = (Arc::clone(&done), server.addr);
         thread::spawn(move || {
-            let mut client = super::client::Client::connect(addr);
+            let mut client = berth_testkit::Client::connect(addr);
             while !done.load(Ordering::Relaxed) {
                 assert_eq!(client.get("/ready").status, 200);
             }
@@ -419,7 +421,7 @@ fn a_hundred_swaps_under_load_fail_no_request() {
         .map(|_| {
             let (done, answered, addr) = (Arc::clone(&done), Arc::clone(&answered), server.addr);
             thread::spawn(move || {
-                let mut client = super::client::Client::connect(addr);
+                let mut client = berth_testkit::Client::connect(addr);
                 while !done.load(Ordering::Relaxed) {
                     for path in ["/api/v1/hello", "/ready", "/debug/delay/5ms"] {
                         assert_eq!(client.get(path).status, 200);

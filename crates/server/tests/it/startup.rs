@@ -6,9 +6,10 @@ use std::{
     process::Command,
 };
 
+use berth_testkit::Client;
+
 use super::{
     cli::free_port,
-    client::Client,
     process::{Berth, berth, program},
 };
 

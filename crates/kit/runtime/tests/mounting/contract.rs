@@ -35,7 +35,7 @@ fn every_route_has_its_series_before_its_first_request() {
 #[test]
 fn every_route_is_documented() {
     let mut fixture = Fixture::start();
-    let line = fixture.0.wait_for("undocumented: ");
+    let line = fixture.0.wait_for_log("undocumented: ");
     assert!(line.contains("undocumented: []"), "{line}");
     let document = fixture.0.get("/openapi.json").json();
     for (method, path) in mounted() {

@@ -12,11 +12,11 @@ fn a_panic_is_a_500_and_the_next_request_is_served() {
     for group in &GROUPS {
         let mut client = fixture.0.client();
         let answer = client.request("GET", &group.target("/panic"), group.headers);
-        let detail = answer.problem(500);
+        let detail = answer.assert_problem(500);
         assert!(!detail.contains("this handler"), "{detail}");
         // On the same connection.
         let next = client.request("GET", &group.target("/panic"), group.headers);
-        next.problem(500);
+        next.assert_problem(500);
         for id in [answer.request_id(), next.request_id()] {
             let access = fixture.access(id);
             assert_eq!(access["status"], 500);
@@ -38,7 +38,7 @@ fn a_handler_without_an_answer_in_time_is_a_503() {
     });
     for (group, client) in GROUPS.iter().zip(&mut clients) {
         let answer = client.read();
-        let detail = answer.problem(503);
+        let detail = answer.assert_problem(503);
         assert!(detail.contains("within 1s"), "{detail}");
         let access = fixture.access(answer.request_id());
         assert_eq!(access["status"], 503);
@@ -69,9 +69,9 @@ fn what_is_wrong_with_a_body_is_told_with_its_place() {
             group.path == "/wrapped"
         );
 
-        let detail = post(JSON, "{\"item\":\n oh").problem(400);
+        let detail = post(JSON, "{\"item\":\n oh").assert_problem(400);
         assert!(detail.contains("line 2 column "), "{detail}");
-        post(JSON, "").problem(400);
+        post(JSON, "").assert_problem(400);
 
         for (body, pointer) in [
             (r#"{"item":"nut","quantity":"two"}"#, "/quantity"),
@@ -79,14 +79,14 @@ fn what_is_wrong_with_a_body_is_told_with_its_place() {
             (r#"{"item":"","quantity":1}"#, "/item"),
         ] {
             let answer = post(JSON, body);
-            answer.problem(422);
+            answer.assert_problem(422);
             assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{body}");
         }
         let both = post(JSON, r#"{"item":"","quantity":0}"#).json();
         assert_eq!(both["errors"].as_array().unwrap().len(), 2, "{both}");
 
         for headers in ["", "Content-Type: text/plain\r\n"] {
-            let detail = post(headers, good).problem(415);
+            let detail = post(headers, good).assert_problem(415);
             assert!(detail.contains("application/json"), "{detail}");
         }
     }
@@ -102,14 +102,14 @@ fn actixs_own_json_extractor_tells_as_much() {
     };
     let good = r#"{"item":"nut","quantity":2}"#;
     assert_eq!(put(JSON, good).text(), good);
-    let detail = put(JSON, "{\"item\":\n oh").problem(400);
+    let detail = put(JSON, "{\"item\":\n oh").assert_problem(400);
     assert!(detail.contains("line 2 column "), "{detail}");
-    put("", good).problem(415);
-    put("Content-Type: text/plain\r\n", good).problem(415);
-    let detail = put(JSON, r#"{"item":"nut"}"#).problem(422);
+    put("", good).assert_problem(415);
+    put("Content-Type: text/plain\r\n", good).assert_problem(415);
+    let detail = put(JSON, r#"{"item":"nut"}"#).assert_problem(422);
     assert!(detail.contains("quantity"), "{detail}");
     // Actix hands on no more than serde's own words, which say where, but not in which field.
-    let detail = put(JSON, r#"{"item":"nut","quantity":"two"}"#).problem(422);
+    let detail = put(JSON, r#"{"item":"nut","quantity":"two"}"#).assert_problem(422);
     assert!(
         detail.contains("expected u32 at line 1 column "),
         "{detail}"
@@ -120,12 +120,12 @@ fn actixs_own_json_extractor_tells_as_much() {
 fn a_wrong_parameter_is_told_by_its_name() {
     let mut fixture = Fixture::start();
     assert_eq!(fixture.0.get("/items?limit=3").text(), "3");
-    let detail = fixture.0.get("/items?limit=many").problem(400);
+    let detail = fixture.0.get("/items?limit=many").assert_problem(400);
     assert!(detail.contains("'limit'"), "{detail}");
-    let detail = fixture.0.get("/items?offset=3").problem(400);
+    let detail = fixture.0.get("/items?offset=3").assert_problem(400);
     assert!(detail.contains("offset"), "{detail}");
     let answer = fixture.0.get("/items/seven");
-    let detail = answer.problem(404);
+    let detail = answer.assert_problem(404);
     assert!(detail.contains("seven"), "{detail}");
     assert_eq!(fixture.access(answer.request_id())["route"], "/items/{id}");
 }
@@ -135,7 +135,7 @@ fn another_method_is_a_405_that_lists_what_there_is() {
     let mut fixture = Fixture::start();
     let mut check = |method: &str, target: &str, route: &str, headers: &str, allowed: &[&str]| {
         let answer = fixture.0.client().request(method, target, headers);
-        answer.problem(405);
+        answer.assert_problem(405);
         let allow = answer.header("allow").unwrap();
         let mut methods: Vec<_> = allow.split(", ").collect();
         methods.sort_unstable();
@@ -209,13 +209,15 @@ fn what_is_not_there_is_a_404() {
         "/items/7/x",
     ] {
         let answer = fixture.0.get(target);
-        answer.problem(404);
+        answer.assert_problem(404);
         assert_eq!(fixture.access(answer.request_id())["route"], "unmatched");
     }
     // Who may not ask is not told what there is.
-    fixture.0.get("/private/x").problem(401);
+    fixture.0.get("/private/x").assert_problem(401);
     let mut client = fixture.0.client();
-    client.request("GET", "/private/x", TOKEN).problem(404);
+    client
+        .request("GET", "/private/x", TOKEN)
+        .assert_problem(404);
     assert_eq!(fixture.counted("GET", "unmatched", 404), Some(7.0));
     assert_eq!(fixture.counted("GET", "unmatched", 401), Some(1.0));
 }
@@ -227,7 +229,7 @@ fn who_may_not_ask_is_a_401_under_the_right_route() {
         for headers in ["", "Authorization: Bearer guess\r\n"] {
             let target = format!("/private{rest}");
             let answer = fixture.0.client().request(method, &target, headers);
-            assert_eq!(answer.problem(401), "send a bearer token");
+            assert_eq!(answer.assert_problem(401), "send a bearer token");
             let asked_for = answer.header("www-authenticate");
             assert_eq!(asked_for, Some("Bearer realm=\"fixture\""));
             let access = fixture.access(answer.request_id());

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::process::Process;
+use berth_testkit::Process;
+
+use crate::support;
 
 /// Where the handlers are that each way of mounting has.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Fixture {
     /// Starts it, and waits until it serves what it mounts.
     pub(crate) fn start() -> Self {
         let max_body = MAX_BODY.to_string();
-        let mut process = Process::start(
+        let mut process = support::start(
             "fixture",
             &[
                 ("BERTH__LOG__FORMAT", "json"),
@@ -104,7 +106,7 @@ impl Fixture {
                 ("BERTH__SERVER__MAX_BODY_BYTES", &max_body),
             ],
         );
-        process.wait_for("undocumented: ");
+        process.wait_for_log("undocumented: ");
         while process.get("/ready").status != 200 {}
         Self(process)
     }
@@ -117,12 +119,13 @@ impl Fixture {
             let line = parse(line);
             line["target"] == "access" && line["request_id"] == id
         };
-        parse(&self.0.wait_until(id, is_its))
+        parse(&self.0.wait_for_line(id, is_its))
     }
 
     /// What was logged, as far as it has been waited for, but for the access lines.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let lines = self.0.log.iter().map(|line| parse(line));
+        let log = self.0.log();
+        let lines = log.iter().map(|line| parse(line));
         lines.filter(|line| line["target"] != "access").collect()
     }
 

@@ -2,10 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use crate::{
-    fixture::{Fixture, GROUPS, MAX_BODY, TOKEN},
-    support::client::Client,
-};
+use berth_testkit::Client;
+
+use crate::fixture::{Fixture, GROUPS, MAX_BODY, TOKEN};
 
 /// Longer than the time limit of the settings.
 const PAST_THE_LIMIT: Duration = Duration::from_millis(1500);
@@ -42,7 +41,7 @@ fn takes_large_ones(fixture: &Fixture, target: &str, headers: &str) {
 
     // It has a limit all the same.
     let mut client = begin(fixture, "PUT", target, headers, (1 << 20) + 1);
-    let detail = client.read().problem(413);
+    let detail = client.read().assert_problem(413);
     assert!(detail.contains("1048576"), "{target}: {detail}");
 }
 
@@ -104,7 +103,7 @@ fn every_other_route_refuses_a_large_body() {
         ));
         let found_out = client.read();
         for answer in [announced, found_out] {
-            let detail = answer.problem(413);
+            let detail = answer.assert_problem(413);
             assert!(detail.contains("1000 bytes"), "{detail}");
             assert_eq!(fixture.access(answer.request_id())["route"], route);
         }
@@ -123,7 +122,7 @@ fn every_other_route_refuses_a_slow_body() {
     });
     for (group, client) in GROUPS.iter().zip(&mut clients) {
         let answer = client.read();
-        answer.problem(408);
+        answer.assert_problem(408);
         let route = group.route("/order");
         assert_eq!(fixture.access(answer.request_id())["route"], route);
         assert_eq!(fixture.counted("POST", &route, 408), Some(1.0));

@@ -143,7 +143,7 @@ fn a_client_that_leaves_is_logged_and_counted_under_its_route() {
     // One that has been answered in part keeps its status.
     let mut client = fixture.0.client();
     client.send_request("GET", "/export", "X-Request-Id: left-export\r\n", "");
-    assert_eq!(client.line(), "HTTP/1.1 200 OK");
+    assert_eq!(client.line().unwrap(), "HTTP/1.1 200 OK");
     client.leave();
     let access = fixture.access("left-export");
     assert_eq!(access["status"], 200);

@@ -35,17 +35,17 @@ fn an_answer_with_a_body_is_kept() {
 #[test]
 fn an_error_without_a_body_of_its_own_becomes_problem_details() {
     let mut fixture = Fixture::start();
-    let detail = fixture.0.get("/errors/client").problem(410);
+    let detail = fixture.0.get("/errors/client").assert_problem(410);
     assert_eq!(detail, "there is no teapot");
-    let detail = fixture.0.get("/errors/actix").problem(409);
+    let detail = fixture.0.get("/errors/actix").assert_problem(409);
     assert_eq!(detail, "somebody was faster");
     let empty = fixture.0.get("/errors/empty");
-    assert_eq!(empty.problem(409), "Conflict");
+    assert_eq!(empty.assert_problem(409), "Conflict");
     assert_eq!(empty.header("retry-after"), Some("7"));
 
     // What is the server's own affair stands in the log only.
     let answer = fixture.0.get("/errors/server");
-    let detail = answer.problem(502);
+    let detail = answer.assert_problem(502);
     assert!(!detail.contains("1234"), "{detail}");
     let id = answer.request_id();
     assert_eq!(fixture.access(id)["status"], 502);

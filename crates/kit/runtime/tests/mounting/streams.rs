@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{fixture::Fixture, support::client::Client};
+use berth_testkit::Client;
+
+use crate::fixture::Fixture;
 
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
@@ -61,7 +63,7 @@ fn a_websocket_may_last_longer_than_the_time_limit() {
 fn what_is_no_websocket_is_told_so() {
     let fixture = Fixture::start();
     let answer = fixture.0.get("/ws");
-    answer.problem(400);
+    answer.assert_problem(400);
 }
 
 #[track_caller]
@@ -82,8 +84,8 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 /// The server's next frame: its opcode and payload.
 fn read_frame(client: &mut Client) -> (u8, Vec<u8>) {
-    let head = client.read_exact(2);
+    let head = client.read_raw(2);
     assert_eq!(head[0] & 0xf0, 0x80);
     assert!(head[1] <= 125);
-    (head[0] & 0x0f, client.read_exact(head[1].into()))
+    (head[0] & 0x0f, client.read_raw(head[1].into()))
 }

@@ -1,0 +1,65 @@
+//! The server as a process.
+
+use std::{
+    ops::{Deref, DerefMut},
+    path::PathBuf,
+    process::Command,
+};
+
+use berth_testkit::{Process, service};
+
+/// A running server.
+pub(crate) struct Berth(Process);
+
+/// The binary under test: what cargo has built, or what `BERTH_BIN` names, such as the static
+/// release build.
+pub(crate) fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_berth").into();
+    std::env::var_os("BERTH_BIN").map_or_else(built, PathBuf::from)
+}
+
+/// The binary, with no settings but these.
+pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
+    service(program(), environment)
+}
+
+impl Berth {
+    pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
+        Self::spawn(berth(environment))
+    }
+
+    /// With the debug routes on.
+    pub(crate) fn debug(environment: &[(&str, &str)]) -> Self {
+        let mut command = berth(environment);
+        command.env("BERTH__DEBUG__ROUTES", "true");
+        Self::spawn(command)
+    }
+
+    /// Where the log's address is not one to connect to: `0.0.0.0`, or one of several.
+    pub(crate) fn start_at(environment: &[(&str, &str)], port: u16) -> Self {
+        Self(Process::start_at(berth(environment), port))
+    }
+
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self(Process::start(command))
+    }
+
+    /// Stops it as Kubernetes does, and asserts that it went well.
+    pub(crate) fn stop(self) -> Vec<String> {
+        self.0.stop()
+    }
+}
+
+impl Deref for Berth {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl DerefMut for Berth {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}
