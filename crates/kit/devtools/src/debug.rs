@@ -94,7 +94,7 @@ struct Waited {
 /// At most 1m.
 #[utoipa::path(
     operation_id = "debugDelay",
-    params(("duration" = Text, Path)),
+    params(("duration" = inline(Text), Path)),
     responses((status = 200, description = "How long it was", body = Waited), (status = 400, response = Problem))
 )]
 #[get("/debug/delay/{duration}")]
@@ -111,7 +111,7 @@ async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
 /// meanwhile. At most 10s.
 #[utoipa::path(
     operation_id = "debugBlock",
-    params(("duration" = Text, Path)),
+    params(("duration" = inline(Text), Path)),
     responses((status = 200, description = "How long it was", body = Waited), (status = 400, response = Problem))
 )]
 #[get("/debug/block/{duration}")]
@@ -210,7 +210,7 @@ async fn zeros(path: web::Path<String>) -> Result<HttpResponse, Problem> {
 /// only break the answer off.
 #[utoipa::path(
     operation_id = "debugEcho",
-    request_body(content = Binary, content_type = "application/octet-stream"),
+    request_body(content = Option<Binary>, content_type = "application/octet-stream"),
     responses(
         (status = 200, description = "The body", body = Binary, content_type = "application/octet-stream"),
         (status = 400, response = Problem),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpResponse, Responder, get, http::header, web};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{
     PartialSchema, ToResponse, ToSchema,
     openapi::{
@@ -18,10 +19,19 @@ use crate::{BuildInfo, Problem, ServiceConfig, Survey, mount::Documentation};
 #[derive(Debug)]
 pub struct Document(web::Bytes);
 
-/// The documentation of the handlers cannot be written down.
+/// The documentation of the handlers is no OpenAPI document.
 #[derive(Debug, thiserror::Error)]
-#[error("the OpenAPI document cannot be written: {0}")]
-pub struct Error(#[from] serde_json::Error);
+pub enum Error {
+    /// It cannot be written down.
+    #[error("the OpenAPI document cannot be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Something refers to a type that is not in it.
+    #[error(
+        "the OpenAPI document refers to {0}, which it does not have; write inline(…) around the type where it is \
+         a parameter, or #[schema(inline)] on the member that it is"
+    )]
+    Reference(String),
+}
 
 impl Document {
     /// The document of what is mounted. Each operation has problem details as its `default` response, unless it
@@ -29,7 +39,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// When it cannot be JSON.
+    /// When it cannot be JSON, or refers to what it does not have.
     pub fn new(survey: &Survey, info: &BuildInfo) -> Result<Self, Error> {
         let mut paths = Paths::new();
         let operations = &survey.documented.operations;
@@ -57,7 +67,11 @@ impl Document {
             .paths(paths)
             .components(Some(components))
             .build();
-        Ok(Self(document.to_json()?.into()))
+        let document = serde_json::to_value(document)?;
+        match dangling(&document, &document) {
+            Some(reference) => Err(Error::Reference(reference.to_owned())),
+            None => Ok(Self(document.to_string().into())),
+        }
     }
 
     /// As it is sent.
@@ -99,6 +113,21 @@ impl<'a> OperationIds<'a> {
             own.push_str(&path.replace(|char: char| !char.is_ascii_alphanumeric(), "_"));
         }
         Some(own)
+    }
+}
+
+/// A reference in `part` to what the document does not have.
+fn dangling<'a>(document: &Value, part: &'a Value) -> Option<&'a str> {
+    match part {
+        Value::Object(members) => members.iter().find_map(|(name, member)| {
+            let reference = member.as_str().filter(|_| name == "$ref");
+            match reference.and_then(|reference| reference.strip_prefix('#')) {
+                Some(pointer) => document.pointer(pointer).is_none().then_some(pointer),
+                None => dangling(document, member),
+            }
+        }),
+        Value::Array(items) => items.iter().find_map(|item| dangling(document, item)),
+        _ => None,
     }
 }
 
@@ -169,11 +198,64 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// This document
 #[utoipa::path(
     operation_id = "openapi",
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+    responses((status = 200, description = "OpenAPI 3.1", body = Value))
 )]
 #[get("/openapi.json")]
 async fn openapi(document: web::Data<Document>) -> impl Responder {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .body(document.0.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Routes;
+
+    #[derive(ToSchema)]
+    #[allow(dead_code, reason = "it is here for its documentation")]
+    struct Id(u32);
+
+    #[utoipa::path(params(("id" = Id, Path)), responses((status = 200)))]
+    #[get("/things/{id}")]
+    async fn dangling(id: web::Path<u32>) -> impl Responder {
+        let _ = id;
+        HttpResponse::Ok()
+    }
+
+    #[utoipa::path(params(("id" = inline(Id), Path)), responses((status = 200)))]
+    #[get("/things/{id}")]
+    async fn inlined(id: web::Path<u32>) -> impl Responder {
+        let _ = id;
+        HttpResponse::Ok()
+    }
+
+    async fn document(routes: Routes) -> Result<Document, Error> {
+        let info = BuildInfo {
+            app: "shop".to_owned(),
+            version: "1".to_owned(),
+            revision: String::new(),
+            hostname: String::new(),
+            env: String::new(),
+            rustc: String::new(),
+            message: String::new(),
+        };
+        Document::new(&routes.survey().await.unwrap(), &info)
+    }
+
+    #[actix_web::test]
+    async fn a_reference_to_what_is_not_there_is_refused_with_its_name() {
+        let routes = Routes::new(|cfg| {
+            cfg.service(dangling);
+        });
+        let error = document(routes).await.unwrap_err().to_string();
+        assert!(
+            error.contains("refers to /components/schemas/Id"),
+            "{error}"
+        );
+        let routes = Routes::new(|cfg| {
+            cfg.service(inlined);
+        });
+        assert!(document(routes).await.is_ok());
+    }
 }
