@@ -46,10 +46,15 @@ fn serve() -> anyhow::Result<ExitCode> {
                 async move |_: Settings, _: &mut Runtime| {
                     Ok(Routes::new(move |cfg| {
                         for n in (0..count).rev() {
+                            let get = |resource: Resource| resource.route(web::get().to(by_actix));
                             if in_scopes {
-                                cfg.service_with(scope(n), documented(n));
+                                let scope = berth_kit::scope(&format!("/api/v1/things{n}"));
+                                cfg.service(scope.configure(|cfg| {
+                                    cfg.resource("/{id}", get, documented("/{id}", n));
+                                }));
                             } else {
-                                cfg.service_with(resource(n), documented(n));
+                                let path = format!("/api/v1/things{n}/{{id}}");
+                                cfg.resource(&path, get, documented(&path, n));
                             }
                         }
                     }))
@@ -95,10 +100,10 @@ fn resource(n: usize) -> Resource {
     web::resource(format!("/api/v1/things{n}/{{id}}")).route(web::get().to(by_actix))
 }
 
-fn documented(n: usize) -> OpenApi {
+fn documented(path: &str, n: usize) -> OpenApi {
     let operation = OperationBuilder::new().operation_id(Some(format!("things{n}")));
     let item = PathItem::new(HttpMethod::Get, operation);
-    let paths = PathsBuilder::new().path(format!("/api/v1/things{n}/{{id}}"), item);
+    let paths = PathsBuilder::new().path(path, item);
     OpenApiBuilder::new().paths(paths).build()
 }
 

@@ -40,8 +40,9 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(headers)
         .service(panic)
         // Whatever the method is.
-        .service_with(
-            web::resource("/debug/status/{code}").to(status),
+        .resource(
+            "/debug/status/{code}",
+            |resource| resource.to(status),
             Docs::openapi(),
         );
 }
@@ -95,7 +96,11 @@ struct Waited {
 #[utoipa::path(
     operation_id = "debugDelay",
     params(("duration" = inline(Text), Path)),
-    responses((status = 200, description = "How long it was", body = Waited), (status = 400, response = Problem))
+    responses(
+        (status = 200, description = "How long it was", body = Waited),
+        (status = 400, response = Problem),
+        (status = 503, response = Problem),
+    )
 )]
 #[get("/debug/delay/{duration}")]
 async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
@@ -112,7 +117,11 @@ async fn delay(path: web::Path<String>) -> Result<impl Responder, Problem> {
 #[utoipa::path(
     operation_id = "debugBlock",
     params(("duration" = inline(Text), Path)),
-    responses((status = 200, description = "How long it was", body = Waited), (status = 400, response = Problem))
+    responses(
+        (status = 200, description = "How long it was", body = Waited),
+        (status = 400, response = Problem),
+        (status = 503, response = Problem),
+    )
 )]
 #[get("/debug/block/{duration}")]
 async fn block(path: web::Path<String>) -> Result<impl Responder, Problem> {

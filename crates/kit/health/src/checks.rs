@@ -45,10 +45,19 @@ impl Checks {
     ///
     /// When two checks have one name, or one asks what this program was built without.
     pub fn start(checks: &[ReadinessCheck], dependencies: Vec<Dependency>) -> anyhow::Result<Self> {
-        let mut running = Vec::new();
+        let mut running: Vec<Running> = Vec::new();
         // A thread of their own, because a check in the program's own code may block it.
         let mut thread = None;
         for Dependency { policy, check } in dependencies {
+            let name = &policy.name;
+            if running
+                .iter()
+                .any(|known| known.watched.policy().name == *name)
+            {
+                bail!(
+                    "two readiness checks of the program are called \"{name}\"; choose another name"
+                );
+            }
             let watched = CheckState::new(policy);
             let (stop, stopped) = AbortHandle::new_pair();
             let theirs = Arc::clone(&watched);

@@ -34,14 +34,21 @@ impl Limits {
         request.max_body().unwrap_or(self.max_body_bytes)
     }
 
-    /// The problem with the request's body that explains why its handler got nowhere, if there is one.
-    pub(crate) fn clients_fault(&self, request: &RequestContext) -> Option<Problem> {
+    /// The problem with the request's body that explains why its handler got nowhere, if there is one;
+    /// `time_is_over` where the handler has not come to an end.
+    pub(crate) fn clients_fault(
+        &self,
+        request: &RequestContext,
+        time_is_over: bool,
+    ) -> Option<Problem> {
         match request.body() {
             // Nobody has come to read it.
             BodyProgress::Flowing if self.is_too_much(request) => {
                 Some(Problem::body_too_large(self.max_body(request)))
             }
             BodyProgress::Flowing => None,
+            // A handler that did not want to wait has an answer of its own.
+            BodyProgress::Waiting if !time_is_over => None,
             BodyProgress::Waiting | BodyProgress::TimedOut => Some(Problem::body_too_slow()),
             BodyProgress::TooLarge => Some(Problem::body_too_large(self.max_body(request))),
         }
@@ -67,6 +74,7 @@ impl Limits {
             limits: self.clone(),
             request: request.clone(),
             received: 0,
+            has_failed: false,
             started: Instant::now(),
             timer: None,
         };
@@ -81,14 +89,20 @@ struct LimitedBody {
     limits: Limits,
     request: RequestContext,
     received: usize,
+    has_failed: bool,
     started: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl LimitedBody {
-    fn too_large(&self) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        self.request.set_body(BodyProgress::TooLarge);
-        Poll::Ready(Some(Err(PayloadError::Overflow)))
+    fn fail(
+        &mut self,
+        progress: BodyProgress,
+        error: PayloadError,
+    ) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        self.request.set_body(progress);
+        self.has_failed = true;
+        Poll::Ready(Some(Err(error)))
     }
 }
 
@@ -97,16 +111,20 @@ impl Stream for LimitedBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        // A handler that goes on reading after an error must come to an end.
+        if this.has_failed {
+            return Poll::Ready(None);
+        }
         // By now the route has said what holds for it.
         let limit = this.limits.max_body(&this.request);
         if this.limits.is_too_much(&this.request) {
-            return this.too_large();
+            return this.fail(BodyProgress::TooLarge, PayloadError::Overflow);
         }
         match Pin::new(&mut this.inner).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 this.received = this.received.saturating_add(chunk.len());
                 if this.received > limit {
-                    return this.too_large();
+                    return this.fail(BodyProgress::TooLarge, PayloadError::Overflow);
                 }
                 this.request.set_body(BodyProgress::Flowing);
                 Poll::Ready(Some(Ok(chunk)))
@@ -125,8 +143,8 @@ impl Stream for LimitedBody {
                     this.request.set_body(BodyProgress::Waiting);
                     return Poll::Pending;
                 }
-                this.request.set_body(BodyProgress::TimedOut);
-                Poll::Ready(Some(Err(PayloadError::Io(io::ErrorKind::TimedOut.into()))))
+                let error = PayloadError::Io(io::ErrorKind::TimedOut.into());
+                this.fail(BodyProgress::TimedOut, error)
             }
         }
     }

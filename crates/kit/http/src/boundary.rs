@@ -16,12 +16,15 @@ use actix_web::{
     Error, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
+    http::{
+        Method, StatusCode, Uri,
+        header::{ALLOW, CONTENT_TYPE},
+    },
     rt::time::{Instant, Sleep, sleep},
 };
 use pin_project_lite::pin_project;
 
-use crate::{Limits, Problem, RequestContext, RouteId, RouteTable, limits::largest_body};
+use crate::{Limits, Problem, RequestContext, RouteTable, limits::largest_body};
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
 pub(crate) const MAX_TARGET_BYTES: usize = 8192;
@@ -102,6 +105,7 @@ where
         if req.method() == Method::HEAD && !has_head(&bounded.request) {
             req.head_mut().method = Method::GET;
         }
+        bounded.request.set_max_body(limits.max_body_bytes);
         limits.hold(&mut req, &bounded.request);
         // The panic hook has logged and counted it; here it only becomes an answer.
         bounded.call = catch_unwind(AssertUnwindSafe(|| self.service.call(req))).ok();
@@ -117,7 +121,7 @@ where
 
 /// Whether the path has a handler for HEAD itself.
 fn has_head(request: &RequestContext) -> bool {
-    let route = request.table().get(request.route_id());
+    let route = request.table().get(request.table().find(request.path()));
     route.methods.iter().any(|method| method == "HEAD")
 }
 
@@ -162,7 +166,7 @@ where
             None => Err(Box::new(()) as Box<dyn Any + Send>),
         };
         let limits = &this.boundary.limits;
-        let fault = || limits.clients_fault(this.request);
+        let fault = || limits.clients_fault(this.request, false);
         let problem = match outcome {
             Ok(Poll::Ready(Ok(response))) => {
                 return Poll::Ready(Ok(in_form(response, this.request, fault)));
@@ -184,7 +188,8 @@ where
                     *set_by = own;
                 }
                 ready_or_pending!(timer.as_mut().poll(cx));
-                fault().unwrap_or_else(|| Problem::handler_timeout(timeout()))
+                let waits_for_body = limits.clients_fault(this.request, true);
+                waits_for_body.unwrap_or_else(|| Problem::handler_timeout(timeout()))
             }
             Err(_panic) => fault().unwrap_or_else(Problem::internal),
         };
@@ -236,7 +241,15 @@ fn in_form(
             None => Problem::from_error(error, status),
         },
         None if is_empty(response.response()) => {
-            without_details(status, request, response.request().method())
+            // The router's own names no methods; a handler's does.
+            let is_routers =
+                status == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(ALLOW);
+            if is_routers {
+                no_such_method_or_path(request, response.request().method())
+            } else {
+                let phrase = status.canonical_reason();
+                Problem::new(status, phrase.unwrap_or("no further details"))
+            }
         }
         None => return response,
     };
@@ -248,23 +261,11 @@ fn is_empty(response: &HttpResponse) -> bool {
     matches!(response.body().size(), BodySize::None | BodySize::Sized(0))
 }
 
-/// What an error with a status and nothing else becomes.
-fn without_details(status: StatusCode, request: &RequestContext, method: &Method) -> Problem {
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        return no_such_method_or_path(request, method);
-    }
-    Problem::new(
-        status,
-        status.canonical_reason().unwrap_or("no further details"),
-    )
-}
-
 /// 404, or 405 where the path answers other methods.
 pub(crate) fn no_such_method_or_path(request: &RequestContext, method: &Method) -> Problem {
-    let route = request.route_id();
-    let answers = request.table().get(route).answers();
+    let answers = request.table().answers(request.path());
     // A route may ask for more than a method, such as a host.
-    if route == RouteId::UNMATCHED || answers.contains(&method.as_str()) {
+    if answers.is_empty() || answers.contains(&method.as_str()) {
         return Problem::not_found();
     }
     Problem::method_not_allowed(&answers)

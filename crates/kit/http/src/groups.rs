@@ -18,10 +18,8 @@ const FEW: usize = 16;
 
 /// What is to be mounted.
 pub(crate) struct Pending {
-    /// What all paths that it can answer begin with, where that is known.
-    pub(crate) literal: Option<String>,
-    /// Whether a path of it has a parameter.
-    pub(crate) is_dynamic: bool,
+    /// What every path that comes to it begins with, where that is known.
+    pub(crate) beginning: Option<String>,
     pub(crate) mount: MountOnce,
 }
 
@@ -30,13 +28,12 @@ pub(crate) type MountOnce = Box<dyn FnOnce(&mut web::ServiceConfig)>;
 /// Those whose paths begin with `root`, which no other group's do.
 struct Group {
     root: String,
-    is_dynamic: bool,
     mounts: Vec<MountOnce>,
 }
 
 /// Mounts all of it.
 pub(crate) fn mount(app: &mut web::ServiceConfig, pending: Vec<Pending>) {
-    let is_known = pending.iter().all(|one| one.literal.is_some());
+    let is_known = pending.iter().all(|one| one.beginning.is_some());
     if !is_known || pending.len() <= FEW {
         for one in pending {
             (one.mount)(app);
@@ -58,7 +55,7 @@ pub(crate) fn mount(app: &mut web::ServiceConfig, pending: Vec<Pending>) {
 fn groups(mut pending: Vec<Pending>) -> Vec<Group> {
     let mut roots: Vec<_> = pending
         .iter()
-        .map(|one| one.literal.clone().unwrap_or_default())
+        .map(|one| one.beginning.clone().unwrap_or_default())
         .collect();
     roots.sort();
     // What begins with another comes right after it.
@@ -67,16 +64,13 @@ fn groups(mut pending: Vec<Pending>) -> Vec<Group> {
         .into_iter()
         .map(|root| Group {
             root,
-            is_dynamic: false,
             mounts: Vec::new(),
         })
         .collect();
     for one in pending.drain(..) {
-        let literal = one.literal.unwrap_or_default();
-        let after = groups.partition_point(|group| group.root <= literal);
-        let group = &mut groups[after - 1];
-        group.is_dynamic |= one.is_dynamic;
-        group.mounts.push(one.mount);
+        let beginning = one.beginning.unwrap_or_default();
+        let after = groups.partition_point(|group| group.root <= beginning);
+        groups[after - 1].mounts.push(one.mount);
     }
     groups
 }
@@ -84,14 +78,8 @@ fn groups(mut pending: Vec<Pending>) -> Vec<Group> {
 impl Group {
     fn mount(self, app: &mut web::ServiceConfig) {
         let mounts = self.mounts;
-        let mount = |app: &mut web::ServiceConfig| mounts.into_iter().for_each(|mount| mount(app));
-        if self.is_dynamic {
-            let scope = web::scope("").guard(Beginnings(vec![self.root]));
-            app.service(scope.configure(mount));
-        } else {
-            // The router compares it as fast as we do.
-            mount(app);
-        }
+        let scope = web::scope("").guard(Beginnings(vec![self.root]));
+        app.service(scope.configure(|app| mounts.into_iter().for_each(|mount| mount(app))));
     }
 }
 
@@ -117,14 +105,9 @@ impl Guard for Beginnings {
     }
 }
 
-/// What all of `paths` begin with, up to the first parameter of each.
-pub(crate) fn literal<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
-    paths
-        .map(|path| path.split('{').next().unwrap_or_default().to_owned())
-        .reduce(|a, b| {
-            let common = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
-            common.map(|(char, _)| char).collect()
-        })
+/// A path up to its first parameter.
+pub(crate) fn literal(path: &str) -> String {
+    path.split('{').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -136,51 +119,72 @@ mod tests {
 
     use super::*;
 
-    /// Mounts these patterns, each of which answers with its number.
-    fn mounted(patterns: &[String], in_groups: bool) -> impl FnOnce(&mut web::ServiceConfig) {
-        let pending = patterns
-            .iter()
-            .cloned()
+    fn pending(beginning: &str, mount: impl FnOnce(&mut web::ServiceConfig) + 'static) -> Pending {
+        Pending {
+            beginning: Some(literal(beginning)),
+            mount: Box::new(mount),
+        }
+    }
+
+    /// Resources that answer with their numbers, and scopes that do so for all that comes to them.
+    fn routes() -> Vec<Pending> {
+        let things = (0..40).flat_map(|n| {
+            [
+                format!("/api/v1/things{n}/{{id}}"),
+                format!("/api/v1/things{n}"),
+            ]
+        });
+        let others = [
+            "/api/v1/things7/{id}/parts",
+            "/api/v1/things8/new",
+            "/",
+            "/a",
+            "/ab",
+            "/a/{b}",
+            "/files/{path:.*}",
+            "/files/odd",
+            "/é/{x}",
+        ];
+        let patterns = things.chain(others.map(str::to_owned));
+        let mut routes: Vec<_> = patterns
             .enumerate()
-            .map(|(number, pattern)| Pending {
-                literal: literal([pattern.as_str()].into_iter()).filter(|_| in_groups),
-                is_dynamic: pattern.contains('{'),
-                mount: Box::new(move |app: &mut web::ServiceConfig| {
+            .map(|(number, pattern)| {
+                pending(&pattern.clone(), move |app| {
                     let answer = move || async move { HttpResponse::Ok().body(number.to_string()) };
                     app.route(&pattern, web::get().to(answer));
-                }),
-            });
-        let pending = pending.collect();
-        move |app| mount(app, pending)
+                })
+            })
+            .collect();
+        for (number, prefix) in ["/admin", "/shop", "/shop/v1", "/{tenant}/x"]
+            .into_iter()
+            .enumerate()
+        {
+            routes.push(pending(prefix, move |app| {
+                let none = move || async move { HttpResponse::Gone().body(number.to_string()) };
+                let scope =
+                    web::scope(prefix).route("/stats", web::get().to(HttpResponse::Accepted));
+                app.service(scope.default_service(web::to(none)));
+            }));
+        }
+        routes
     }
 
     #[actix_web::test]
     async fn what_answers_is_the_same_in_groups_as_without() {
-        let mut patterns: Vec<String> = (0..40)
-            .flat_map(|n| {
-                [
-                    format!("/api/v1/things{n}/{{id}}"),
-                    format!("/api/v1/things{n}"),
-                ]
-            })
-            .collect();
-        patterns.extend(
-            [
-                "/api/v1/things7/{id}/parts",
-                "/api/v1/things8/new",
-                "/",
-                "/a",
-                "/ab",
-                "/a/{b}",
-                "/files/{path:.*}",
-                "/files/odd",
-                "/é/{x}",
-            ]
-            .map(str::to_owned),
-        );
-        let (flat, grouped) = (mounted(&patterns, false), mounted(&patterns, true));
+        let flat = |app: &mut web::ServiceConfig| {
+            routes().into_iter().for_each(|one| (one.mount)(app));
+        };
         let flat = test::init_service(App::new().configure(flat)).await;
-        let grouped = test::init_service(App::new().configure(grouped)).await;
+        let grouped = App::new().configure(|app| mount(app, routes()));
+        let grouped = test::init_service(grouped).await;
+        // Without what holds for every path, there are many groups.
+        let several = |app: &mut web::ServiceConfig| {
+            let mut routes = routes();
+            routes.pop();
+            routes.remove(82);
+            mount(app, routes);
+        };
+        let several = test::init_service(App::new().configure(several)).await;
         for path in [
             "/api/v1/things7/1",
             "/api/v1/things7",
@@ -201,9 +205,16 @@ mod tests {
             "/files/odd",
             "/%C3%A9/1",
             "/nothing",
+            "/admin",
+            "/admin/stats",
+            "/admin/other",
+            "/administrators",
+            "/shop/stats",
+            "/shop/v1/stats",
+            "/shop/v1/other",
         ] {
             let mut answers = Vec::new();
-            for app in [&flat, &grouped] {
+            for app in [&flat, &grouped, &several] {
                 let request = TestRequest::get().uri(path).to_request();
                 let answer = test::call_service(app, request).await;
                 let pattern = answer.request().match_pattern();
@@ -211,19 +222,9 @@ mod tests {
                 answers.push((status, pattern, test::read_body(answer).await));
             }
             assert_eq!(answers[0], answers[1], "{path}");
-        }
-    }
-
-    #[actix_web::test]
-    async fn what_paths_begin_with_ends_at_a_parameter() {
-        for (paths, expected) in [
-            (vec!["/a/{id}"], Some("/a/")),
-            (vec!["/a/{id}", "/a"], Some("/a")),
-            (vec!["/abc", "/abd/{x}"], Some("/ab")),
-            (vec!["/{x}", "/a"], Some("/")),
-            (vec![], None),
-        ] {
-            assert_eq!(literal(paths.into_iter()).as_deref(), expected);
+            if path != "/" {
+                assert_eq!(answers[0], answers[2], "{path}");
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Actix's own ways to mount handlers, with their documentation collected along the way.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use actix_web::{
-    Error,
+    Error, Resource,
     body::MessageBody,
     dev::{
         AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse, Transform,
@@ -12,12 +12,13 @@ use actix_web::{
     web,
 };
 use utoipa::openapi::{
-    OpenApi, RefOr, Schema,
+    OpenApi, RefOr, Response, Schema,
     path::{HttpMethod, Operation, PathItem, Paths},
+    security::SecurityScheme,
 };
 use utoipa_actix_web::OpenApiFactory;
 
-use crate::groups::{self, Pending};
+use crate::groups::{Pending, literal};
 
 /// What handlers are mounted on; as actix's own [`web::ServiceConfig`], but that it takes what is documented.
 pub struct ServiceConfig<'a> {
@@ -33,33 +34,33 @@ impl fmt::Debug for ServiceConfig<'_> {
 }
 
 impl<'a> ServiceConfig<'a> {
-    /// Has `mount` mount things on `app`.
-    pub(crate) fn with(
+    /// Has `mount` mount things on `app`; gives what is still to be mounted there.
+    pub(crate) fn collect(
         app: &'a mut web::ServiceConfig,
         documented: &'a mut Documented,
         mount: impl FnOnce(&mut ServiceConfig<'_>),
-    ) {
+    ) -> Vec<Pending> {
         let mut cfg = ServiceConfig {
             app,
             documented,
             pending: Vec::new(),
         };
         mount(&mut cfg);
-        groups::mount(cfg.app, cfg.pending);
+        cfg.pending
     }
 
     /// Mounts a handler with an attribute macro (`#[get("/orders")]` below `#[utoipa::path]`), or a [`scope`].
     pub fn service(&mut self, service: impl Mount + 'static) -> &mut Self {
-        let mut documented = Documented::default();
-        service.document(&mut documented);
-        self.mount(service, documented)
+        service.document(self.documented);
+        let beginning = service.beginning();
+        self.mount(beginning, service)
     }
 
-    /// Mounts what has no attribute macro, such as a `web::resource` with `web::get().to(…)`, and its documentation:
-    /// that of a type with `#[derive(utoipa::OpenApi)]`.
+    /// Mounts the resource at `path`, as `build` makes it, with its documentation: that of a type with
+    /// `#[derive(utoipa::OpenApi)]`. For handlers that have no attribute macro.
     ///
     /// ```
-    /// use actix_web::{Responder, web};
+    /// use actix_web::{Resource, Responder, web};
     /// use berth_kit_http::Routes;
     /// use utoipa::OpenApi;
     ///
@@ -74,21 +75,21 @@ impl<'a> ServiceConfig<'a> {
     /// struct Hello;
     ///
     /// let routes = Routes::new(|cfg| {
-    ///     let resource = web::resource("/hello").route(web::get().to(hello));
-    ///     cfg.service_with(resource, Hello::openapi());
+    ///     let build = |resource: Resource| resource.route(web::get().to(hello));
+    ///     cfg.resource("/hello", build, Hello::openapi());
     /// });
     /// ```
-    pub fn service_with(
+    pub fn resource<R: HttpServiceFactory + 'static>(
         &mut self,
-        service: impl HttpServiceFactory + 'static,
+        path: &str,
+        build: impl FnOnce(Resource) -> R,
         openapi: OpenApi,
     ) -> &mut Self {
-        let mut documented = Documented::default();
-        documented.add(openapi);
-        self.mount(service, documented)
+        self.documented.add(openapi);
+        self.mount(Some(literal(path)), build(web::resource(path)))
     }
 
-    /// Adds documentation, of what [`actix`](Self::actix) mounts.
+    /// Adds documentation, of what [`actix`](Self::actix) mounts; also responses and security schemes that others refer to.
     pub fn openapi(&mut self, openapi: OpenApi) -> &mut Self {
         self.documented.add(openapi);
         self
@@ -97,8 +98,7 @@ impl<'a> ServiceConfig<'a> {
     /// Mounts in all of actix's own ways, without documentation.
     pub fn actix(&mut self, mount: impl FnOnce(&mut web::ServiceConfig) + 'static) -> &mut Self {
         self.pending.push(Pending {
-            literal: None,
-            is_dynamic: true,
+            beginning: None,
             mount: Box::new(mount),
         });
         self
@@ -106,19 +106,15 @@ impl<'a> ServiceConfig<'a> {
 
     fn mount(
         &mut self,
+        beginning: Option<String>,
         service: impl HttpServiceFactory + 'static,
-        documented: Documented,
     ) -> &mut Self {
-        let paths = || documented.operations.iter().map(|known| &*known.path);
         self.pending.push(Pending {
-            literal: groups::literal(paths()),
-            is_dynamic: paths().any(|path| path.contains('{')),
+            beginning,
             mount: Box::new(|app| {
                 app.service(service);
             }),
         });
-        self.documented.operations.extend(documented.operations);
-        self.documented.schemas.extend(documented.schemas);
         self
     }
 
@@ -139,12 +135,25 @@ impl<'a> ServiceConfig<'a> {
 pub trait Mount: HttpServiceFactory {
     /// Adds its documentation.
     fn document(&self, documented: &mut Documented);
+
+    /// What every path that comes to it begins with, where that is known.
+    fn beginning(&self) -> Option<String>;
 }
 
 impl<T: HttpServiceFactory + OpenApiFactory> Mount for T {
     fn document(&self, documented: &mut Documented) {
         documented.add_paths(self.paths());
         self.schemas(&mut documented.schemas);
+    }
+
+    fn beginning(&self) -> Option<String> {
+        // An attribute macro has one path, which is documented from it.
+        let paths = self.paths().paths;
+        let mut paths = paths.keys();
+        paths
+            .next()
+            .filter(|_| paths.next().is_none())
+            .map(|path| literal(path))
     }
 }
 
@@ -153,6 +162,8 @@ impl<T: HttpServiceFactory + OpenApiFactory> Mount for T {
 pub struct Documented {
     pub(crate) operations: Vec<Documentation>,
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(crate) responses: BTreeMap<String, RefOr<Response>>,
+    pub(crate) security: BTreeMap<String, RefOr<SecurityScheme>>,
 }
 
 /// The documentation of one method of one path.
@@ -176,6 +187,8 @@ impl Documented {
         self.add_paths(openapi.paths);
         if let Some(components) = openapi.components {
             self.schemas.extend(components.schemas);
+            self.responses.extend(components.responses);
+            self.security.extend(components.security_schemes);
         }
     }
 
@@ -282,7 +295,10 @@ where
             prefix,
             mut documented,
         } = self;
-        let inner = inner.configure(|app| ServiceConfig::with(app, &mut documented, mount));
+        let inner = inner.configure(|app| {
+            let pending = ServiceConfig::collect(app, &mut documented, mount);
+            pending.into_iter().for_each(|one| (one.mount)(app));
+        });
         Self {
             inner,
             prefix,
@@ -357,5 +373,14 @@ where
             }));
         let schemas = self.documented.schemas.iter().cloned();
         documented.schemas.extend(schemas);
+        let responses = self.documented.responses.clone();
+        documented.responses.extend(responses);
+        let security = self.documented.security.clone();
+        documented.security.extend(security);
+    }
+
+    fn beginning(&self) -> Option<String> {
+        // Whatever is below it comes to it, whether it answers or not.
+        Some(literal(&self.prefix))
     }
 }

@@ -27,8 +27,8 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     /// Something refers to a type that is not in it.
     #[error(
-        "the OpenAPI document refers to {0}, which it does not have; write inline(…) around the type where it is \
-         a parameter, or #[schema(inline)] on the member that it is"
+        "the OpenAPI document refers to {0}, which it does not have; write inline(…) around a type that is a \
+         parameter; give others by ServiceConfig::openapi"
     )]
     Reference(String),
 }
@@ -59,8 +59,11 @@ impl Document {
         let components = ComponentsBuilder::new()
             .schema(PROBLEM, Problem::schema())
             .schemas_from_iter(survey.documented.schemas.iter().cloned())
+            .responses_from_iter(survey.documented.responses.clone())
             .response(PROBLEM, problem())
             .build();
+        let mut components = components;
+        components.security_schemes = survey.documented.security.clone();
         let document = OpenApiBuilder::new()
             .info(Info::new(info.app.as_str(), info.version.as_str()))
             .servers(Some([Server::new("/")]))

@@ -13,7 +13,7 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{QueryError, duration::compact};
+use crate::{QueryError, RequestContext, duration::compact};
 
 /// An error answer: its true status and an `application/problem+json` body that says in `detail`
 /// what a person can do about it.
@@ -96,7 +96,9 @@ impl Problem {
     /// With a header, such as `Retry-After` or `WWW-Authenticate`. One that cannot be sent is left out.
     #[must_use]
     pub fn with_header(mut self, header: impl TryIntoHeaderPair) -> Self {
-        if let Ok((name, value)) = header.try_into_pair() {
+        if let Ok((name, value)) = header.try_into_pair()
+            && name != header::CONTENT_TYPE
+        {
             self.more().headers.append(name, value);
         }
         self
@@ -227,10 +229,11 @@ impl Problem {
     #[must_use]
     pub fn to_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        response
-            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-            .insert_header(crate::NO_STORE);
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         let more = self.more.as_deref();
+        if more.is_none_or(|more| !more.headers.contains_key(header::CACHE_CONTROL)) {
+            response.insert_header(crate::NO_STORE);
+        }
         for (name, value) in more.iter().flat_map(|more| &more.headers) {
             response.append_header((name, HeaderValue::clone(value)));
         }
@@ -305,10 +308,18 @@ impl Responder for Problem {
 impl From<&PayloadError> for Problem {
     fn from(error: &PayloadError) -> Self {
         match error {
-            PayloadError::Overflow => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the request body is larger than this server accepts",
-            ),
+            PayloadError::Overflow => {
+                let limit = RequestContext::current().and_then(|request| request.max_body());
+                limit.map_or_else(
+                    || {
+                        Self::new(
+                            StatusCode::PAYLOAD_TOO_LARGE,
+                            "the request body is larger than this server accepts",
+                        )
+                    },
+                    Self::body_too_large,
+                )
+            }
             PayloadError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 Self::body_too_slow()
             }

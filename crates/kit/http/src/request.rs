@@ -10,8 +10,8 @@ use std::{
     mem,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -28,6 +28,9 @@ use crate::{Problem, RequestId, RouteId, RouteTable, TraceId};
 thread_local! {
     static CURRENT: RefCell<Option<RequestContext>> = const { RefCell::new(None) };
 }
+
+/// Not yet found; there are never so many routes.
+const UNKNOWN: u16 = u16::MAX;
 
 /// No limit of the route's own.
 const UNSET: u64 = u64::MAX;
@@ -58,7 +61,8 @@ struct Inner {
     /// As the router sees it, decoded.
     path: String,
     table: Arc<RouteTable>,
-    route: OnceLock<RouteId>,
+    /// Its place in the table; [`UNKNOWN`] as long as nobody has asked.
+    route: AtomicU16,
     /// In microseconds.
     timeout: AtomicU64,
     max_body: AtomicUsize,
@@ -89,7 +93,7 @@ impl RequestContext {
             trace: None,
             path: String::new(),
             table: Arc::clone(table),
-            route: OnceLock::new(),
+            route: AtomicU16::new(UNKNOWN),
             timeout: AtomicU64::new(UNSET),
             max_body: AtomicUsize::new(usize::MAX),
             announced: AtomicU64::new(0),
@@ -153,7 +157,14 @@ impl RequestContext {
     }
 
     pub(crate) fn route_id(&self) -> RouteId {
-        *self.0.route.get_or_init(|| self.0.table.find(&self.0.path))
+        match self.0.route.load(Ordering::Relaxed) {
+            UNKNOWN => {
+                let route = self.0.table.find(&self.0.path);
+                self.0.route.store(route.into(), Ordering::Relaxed);
+                route
+            }
+            known => RouteId::from(known),
+        }
     }
 
     /// It has been answered, by the route with this pattern.
@@ -162,9 +173,14 @@ impl RequestContext {
         let only = table.only(path);
         let route = only.or_else(|| table.by_pattern(&pattern()?));
         if let Some(route) = route {
-            // Whoever has asked before has found it by the path.
-            let _ = self.0.route.set(route);
+            // Whoever has asked before has found it by the path, which may be another one's, too.
+            self.0.route.store(route.into(), Ordering::Relaxed);
         }
+    }
+
+    /// As the router sees it, decoded.
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
     }
 
     pub(crate) fn table(&self) -> &RouteTable {
@@ -244,7 +260,7 @@ impl Inner {
         self.trace = TraceId::of(req.headers());
         self.path.clear();
         self.path.push_str(req.match_info().as_str());
-        self.route = OnceLock::new();
+        self.route = AtomicU16::new(UNKNOWN);
         self.timeout = AtomicU64::new(UNSET);
         self.max_body = AtomicUsize::new(usize::MAX);
         self.announced = AtomicU64::new(0);

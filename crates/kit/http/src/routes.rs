@@ -7,9 +7,10 @@ use actix_web::{
     introspection::{IntrospectionNode, IntrospectionTree, ResourceType},
     test, web,
 };
+use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::{
-    Route, ServiceConfig,
+    Problem, Route, ServiceConfig, groups,
     mount::{Documentation, Documented},
     openapi::method_name,
 };
@@ -51,7 +52,7 @@ impl Routes {
         Self::default().configure(mount)
     }
 
-    /// With those that `mount` mounts, too. The router tries the earlier ones first.
+    /// With those that `mount` mounts, too. Where two of them hold for a path, the earlier one answers.
     pub fn configure(
         mut self,
         mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static,
@@ -80,11 +81,12 @@ impl Routes {
     }
 
     fn mount_documented(&self, app: &mut web::ServiceConfig, documented: &mut Documented) {
-        ServiceConfig::with(app, documented, |cfg| {
+        let pending = ServiceConfig::collect(app, documented, |cfg| {
             for mount in &self.mounting {
                 mount(cfg);
             }
         });
+        groups::mount(app, pending);
     }
 
     /// Mounts them once, to see what there is.
@@ -253,7 +255,8 @@ impl Survey {
                 });
             }
         }
-        let mut schemas = HashMap::new();
+        let problem = (Problem::name().into_owned(), Problem::schema());
+        let mut schemas = HashMap::from([(&problem.0, &problem.1)]);
         for (name, schema) in &self.documented.schemas {
             if *schemas.entry(name).or_insert(schema) != schema {
                 return Err(Conflict::Schema { name: name.clone() });

@@ -26,6 +26,18 @@ impl RouteId {
     }
 }
 
+impl From<u16> for RouteId {
+    fn from(place: u16) -> Self {
+        Self(place)
+    }
+}
+
+impl From<RouteId> for u16 {
+    fn from(route: RouteId) -> Self {
+        route.0
+    }
+}
+
 /// What is known of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -82,7 +94,8 @@ impl RouteTable {
             not_counted,
         };
         for route in routes {
-            let Ok(id) = u16::try_from(table.routes.len()).map(RouteId) else {
+            let place = u16::try_from(table.routes.len());
+            let Some(id) = place.ok().filter(|place| *place < u16::MAX).map(RouteId) else {
                 break;
             };
             if route.pattern.contains('{') {
@@ -138,6 +151,22 @@ impl RouteTable {
         }
         let dynamic = self.dynamic.iter().find(|(def, _)| def.is_match(path));
         dynamic.map_or(RouteId::UNMATCHED, |(_, id)| *id)
+    }
+
+    /// The methods that some route of this path answers.
+    #[must_use]
+    pub fn answers(&self, path: &str) -> Vec<&str> {
+        let literal = self.by_pattern.get(path).filter(|_| !path.contains('{'));
+        let dynamic = self.dynamic.iter().filter(|(def, _)| def.is_match(path));
+        let mut answers = Vec::new();
+        for id in literal.into_iter().chain(dynamic.map(|(_, id)| id)) {
+            for method in self.get(*id).answers() {
+                if !answers.contains(&method) {
+                    answers.push(method);
+                }
+            }
+        }
+        answers
     }
 
     /// The route's pattern, or `unmatched`.
@@ -196,6 +225,15 @@ mod tests {
         assert_eq!(table.only("/a"), table.by_pattern("/a"));
         assert_eq!(table.only("/b/new"), None);
         assert_eq!(table.name(table.find("/b/new")), "/b/new");
+        let route = |pattern: &str, method: &str| Route {
+            pattern: pattern.to_owned(),
+            methods: vec![method.to_owned()],
+        };
+        let both = vec![route("/b/new", "POST"), route("/b/{id}", "GET")];
+        let table = RouteTable::new(both, None);
+        assert_eq!(table.answers("/b/new"), ["POST", "GET", "HEAD"]);
+        assert_eq!(table.answers("/b/7"), ["GET", "HEAD"]);
+        assert!(table.answers("/c").is_empty());
     }
 
     #[test]

@@ -7,14 +7,16 @@ use actix_web::{
 };
 use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_path_to_error::Segment;
 
 use crate::Problem;
 
 /// A JSON body that holds to the rules of its type, which `#[derive(garde::Validate)]` declares.
 ///
 /// What is no JSON is a 400 with line and column, another `Content-Type` a 415; JSON that is not of this type,
-/// or breaks a rule, is a 422 with the member `errors`: for each fault a JSON pointer to the value, and what is
-/// wrong with it.
+/// or breaks a rule, is a 422 with the member `errors`: for each rule that is broken, or the first value of a wrong
+/// type, a JSON pointer to it and what is wrong with it. Rules know a field by its Rust name: one that JSON calls
+/// something else has `#[garde(rename = "…")]`, too.
 ///
 /// ```
 /// use actix_web::{HttpResponse, post};
@@ -69,7 +71,7 @@ where
     fn read(body: &[u8]) -> Result<Self, Problem> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let pointer = pointer(&error.path().to_string());
+            let pointer = pointer_of(error.path());
             let error = error.into_inner();
             if error.is_data() {
                 let detail = error.to_string();
@@ -94,13 +96,31 @@ where
 fn invalid(faults: Vec<Fault>) -> Problem {
     let texts: Vec<_> = faults
         .iter()
-        .map(|Fault { pointer, detail }| format!("{pointer}: {detail}"))
+        .map(|Fault { pointer, detail }| match pointer.as_str() {
+            "" => detail.clone(),
+            _ => format!("{pointer}: {detail}"),
+        })
         .collect();
     let detail = format!("the body is not valid: {}", texts.join("; "));
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_member("errors", faults)
 }
 
-/// `items[0].quantity` as a JSON pointer.
+/// A path as a JSON pointer.
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        let name = match segment {
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Seq { index } => index.to_string(),
+            Segment::Enum { .. } | Segment::Unknown => continue,
+        };
+        pointer.push('/');
+        pointer.push_str(&name);
+    }
+    pointer
+}
+
+/// `items[0].quantity`, as the rules write a path, as a JSON pointer.
 fn pointer(path: &str) -> String {
     if path.is_empty() || path == "." {
         return String::new();

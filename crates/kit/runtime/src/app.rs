@@ -49,6 +49,8 @@ pub(crate) struct PortApp {
     state: AppState,
     /// What machines and operators ask is no use of the service: logged, but not counted.
     is_public: bool,
+    /// While it starts, there are no metrics yet that could count.
+    is_starting: bool,
 }
 
 impl AppState {
@@ -108,7 +110,8 @@ impl AppState {
         })
     }
 
-    /// The public port while the service is being built: the probes, and for all others that it is.
+    /// The public port while the service is being built: the probes, and for all others that it is. What is asked
+    /// there is logged, but not counted: the metrics begin with the service.
     pub(crate) async fn starting(
         build: Build,
         settings: &Settings,
@@ -122,7 +125,10 @@ impl AppState {
                 app.default_service(web::to(still_starting));
             });
         });
-        Ok(state.with(routes).await?.public())
+        Ok(PortApp {
+            is_starting: true,
+            ..state.with(routes).await?.public()
+        })
     }
 
     /// The public port.
@@ -130,6 +136,7 @@ impl AppState {
         PortApp {
             state: self.clone(),
             is_public: true,
+            is_starting: false,
         }
     }
 
@@ -141,6 +148,7 @@ impl AppState {
         Ok(PortApp {
             state,
             is_public: false,
+            is_starting: false,
         })
     }
 
@@ -160,7 +168,7 @@ impl PortApp {
     /// What becomes of what is no request.
     pub(crate) fn refusals(&self) -> Refusals {
         Refusals {
-            metrics: self.is_public.then(|| self.state.metrics.clone()),
+            metrics: (self.is_public && !self.is_starting).then(|| self.state.metrics.clone()),
             access_lines: Arc::clone(&self.state.access_lines),
         }
     }
@@ -178,9 +186,10 @@ impl PortApp {
             InitError = (),
         > + use<>,
     > {
-        let Self { state, is_public } = self;
-        let metrics = is_public.then(|| state.metrics.http_observer());
-        let faults = state.faults.clone().filter(|_| *is_public);
+        let state = &self.state;
+        let is_counted = self.is_public && !self.is_starting;
+        let metrics = is_counted.then(|| state.metrics.http_observer());
+        let faults = state.faults.clone().filter(|_| is_counted);
         let access_log = AccessLog::new(Arc::clone(&state.access_lines));
         App::new()
             .app_data(state.metrics.clone())
@@ -227,14 +236,17 @@ fn public_routes(settings: &Settings, own: Routes) -> Routes {
         .is_none()
         .then(|| exposition(settings));
     let has_debug = settings.debug.routes;
-    // The router tries them in this order: first what users ask for.
-    own.configure(move |cfg| {
+    // The probes and the scrape answer whatever the service mounts, if only a route for every path.
+    Routes::new(|cfg| {
         cfg.configure(health::routes).configure(openapi::routes);
+    })
+    .merge(exposed.unwrap_or_default())
+    .merge(own)
+    .configure(move |cfg| {
         if has_debug {
             cfg.configure(debug::routes);
         }
     })
-    .merge(exposed.unwrap_or_default())
 }
 
 /// The scrape, where it is on.

@@ -27,6 +27,9 @@ pub(crate) const LOG_FLUSH: Duration = Duration::from_millis(500);
 /// How long workers have for the last log lines of requests that are cut off.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// What `on_stop` has in any case.
+const CLEAN_UP: Duration = Duration::from_millis(500);
+
 /// How often it is looked whether all connections have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
 
@@ -103,6 +106,8 @@ impl Running {
             let _ = time::timeout(LAST_WORDS, all_have_ended(&self.stop)).await;
         }
         let mut failed = self.tasks.stop(end).await;
+        // Also where something else has used up the time.
+        let end = end.max(Instant::now() + CLEAN_UP);
         failed.extend(clean_up(self.cleanups, end).await);
         if let Err((task, _)) = reason {
             failed.push(task);

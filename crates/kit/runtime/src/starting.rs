@@ -5,7 +5,7 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use actix_rt::time::{sleep, timeout};
 use actix_server::ServerHandle;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use berth_kit_http::{Routes, Timeout};
 use berth_kit_settings::Settings;
 use berth_kit_transport::Serving;
@@ -51,7 +51,7 @@ pub(crate) async fn build(
         }
     };
     match outcome {
-        Either::Left((Ok(routes), _)) => Ok(Ok(routes?)),
+        Either::Left((Ok(routes), _)) => Ok(Ok(routes.context("the service cannot be built")?)),
         Either::Left((Err(_panic), _)) => {
             bail!("the service cannot be built: it panicked, and the log says where")
         }

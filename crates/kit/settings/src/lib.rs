@@ -31,6 +31,7 @@
 //! ```
 
 mod checks;
+pub mod duration;
 mod fault;
 mod layers;
 mod parse;

@@ -130,7 +130,7 @@ pub(crate) fn seconds(raw: &Raw, range: RangeInclusive<Duration>) -> Parsed<Dura
     Ok(duration)
 }
 
-fn humane(text: &str) -> Option<Duration> {
+pub(crate) fn humane(text: &str) -> Option<Duration> {
     // humantime reads `1 30s` as 130s, and panics where the sum is just over `u64::MAX` seconds:
     // with these limits no sum comes near it.
     let words: Vec<&str> = text.split_whitespace().collect();

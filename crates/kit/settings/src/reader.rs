@@ -19,6 +19,8 @@ pub struct Entry {
     pub value: String,
     /// Where it was set.
     pub origin: Origin,
+    /// Of the value as it was set, where what is shown of it may be masked.
+    pub(crate) fingerprint: u64,
 }
 
 /// A typed value as it would be written in TOML.
@@ -157,7 +159,26 @@ impl Reader {
         } else {
             value
         };
-        self.entries.push(Entry { key, value, origin });
+        self.entries.push(Entry {
+            key,
+            value,
+            origin,
+            fingerprint: 0,
+        });
+    }
+
+    /// As [`record`](Self::record), for a key of the service's own.
+    pub(crate) fn record_own(
+        &mut self,
+        key: String,
+        value: String,
+        origin: Origin,
+        fingerprint: u64,
+    ) {
+        self.record(key, value, origin);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.fingerprint = fingerprint;
+        }
     }
 
     /// Adds a fault that no single key's parser finds.

@@ -1,5 +1,7 @@
 //! What a running process can take of settings that have changed.
 
+use std::collections::BTreeMap;
+
 use crate::Loaded;
 use crate::reader::Entry;
 use crate::settings::{Server, Settings};
@@ -46,13 +48,19 @@ impl Loaded {
             management: running.management.clone(),
             debug: running.debug.clone(),
         };
-        // Both are in the order of `defaults.toml`.
+        let mut all: BTreeMap<_, _> = read
+            .entries
+            .into_iter()
+            .map(|entry| (entry.key.clone(), entry))
+            .collect();
         let entries = self
             .entries
             .iter()
-            .zip(read.entries)
-            .map(|(running, read)| {
-                if LIVE.contains(&&*read.key) || read.value == running.value {
+            .map(|running| {
+                let read = all.remove(&running.key).unwrap_or_else(|| running.clone());
+                let is_same =
+                    (&read.value, read.fingerprint) == (&running.value, running.fingerprint);
+                if LIVE.contains(&&*read.key) || is_same {
                     read
                 } else {
                     pending.push(read);

@@ -1,6 +1,6 @@
 //! Values that must not be shown.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
@@ -8,8 +8,24 @@ use url::Url;
 /// What stands for a secret.
 pub(crate) const MASK: &str = "********";
 
-/// What is told of a secret that is not what it has to be.
-pub(crate) const NOT_SHOWN: &str = "is not what it has to be; it is a secret, so it is not shown";
+/// What is told of a value that may be a secret and is not what it has to be.
+pub(crate) const NOT_SHOWN: &str =
+    "is not what it has to be; it may hold a secret, so it is not shown";
+
+/// How what is told of such a value ends where it does not quote it.
+pub(crate) const SAFE: &str = "; it may hold a secret, so it is not shown";
+
+thread_local! {
+    /// A value has been read that is a secret by its type.
+    static READ: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work`, and tells whether it has read a secret.
+pub(crate) fn watch<R>(work: impl FnOnce() -> R) -> (R, bool) {
+    READ.set(false);
+    let done = work();
+    (done, READ.get())
+}
 
 /// A value that is masked wherever it is written: in logs, in `check`, in `/settings`, in errors.
 ///
@@ -49,6 +65,7 @@ impl<T> Serialize for Secret<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        READ.set(true);
         // What serde has to say may quote it.
         let value = T::deserialize(deserializer).map_err(|_| de::Error::custom(NOT_SHOWN))?;
         Ok(Self(value))
@@ -74,8 +91,13 @@ pub enum UrlError {
     /// It is no URL at all.
     #[error("is no URL, such as scheme://user:password@host/path: {0}")]
     Syntax(#[from] url::ParseError),
+    /// It names no server.
+    #[error("is no URL of a server; write scheme://host")]
+    NoServer,
     /// The password would be taken for something else.
-    #[error("has a character in its password that ends it; write / as %2F, ? as %3F, # as %23")]
+    #[error(
+        "has a character in its password that ends it; write / as %2F, ? as %3F, # as %23, @ as %40"
+    )]
     Password,
 }
 
@@ -92,35 +114,41 @@ impl std::str::FromStr for SecretUrl {
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let url = Url::parse(text)?;
-        // `postgres://app:/s3cr3t@db` would be a server called `app`.
-        let after_scheme = text.split_once("//").map_or("", |(_, rest)| rest);
-        let end = after_scheme.find(['/', '?', '#', '\\']);
-        let (authority, rest) = after_scheme.split_at(end.unwrap_or(after_scheme.len()));
-        if authority.contains(':') && !authority.contains('@') && rest.contains('@') {
+        let (scheme, after) = text.split_once("://").ok_or(UrlError::NoServer)?;
+        let end = after.find(['/', '?', '#', '\\']).unwrap_or(after.len());
+        let (authority, rest) = after.split_at(end);
+        let path = rest.split(['?', '#']).next().unwrap_or_default();
+        // `postgres://app:/s3cr3t@db` would be a server called `app`, and `app:7/s3cr3t@db` one with a port.
+        let port = authority.rsplit_once(':').map(|(_, port)| port);
+        let is_odd = port.is_some_and(|port| {
+            !authority.contains('@') && !port.ends_with(']') && !is_number(port)
+        });
+        let is_web = matches!(scheme, "http" | "https");
+        let in_path = path.contains('@') && (authority.contains('@') || !is_web);
+        if in_path || (is_odd && rest.contains('@')) {
             return Err(UrlError::Password);
         }
         Ok(Self(url))
     }
 }
 
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(url) = self;
         write!(f, "{}:", url.scheme())?;
-        if url.has_authority() {
-            f.write_str("//")?;
-            if !url.username().is_empty() || url.password().is_some() {
-                write!(f, "{MASK}@")?;
-            }
-            f.write_str(url.host_str().unwrap_or_default())?;
-            if let Some(port) = url.port() {
-                write!(f, ":{port}")?;
-            }
-            f.write_str(url.path())?;
-        } else {
-            // Such as `mailto:`, where nothing tells what is secret.
-            f.write_str(MASK)?;
+        f.write_str("//")?;
+        if !url.username().is_empty() || url.password().is_some() {
+            write!(f, "{MASK}@")?;
         }
+        f.write_str(url.host_str().unwrap_or_default())?;
+        if let Some(port) = url.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(url.path())?;
         if url.query().is_some() {
             write!(f, "?{MASK}")?;
         }
@@ -145,10 +173,10 @@ impl Serialize for SecretUrl {
 
 impl<'de> Deserialize<'de> for SecretUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        READ.set(true);
         let text = String::deserialize(deserializer).map_err(|_| de::Error::custom(NOT_SHOWN))?;
-        // The value is not shown then, since it may hold a secret where this cannot tell.
         text.parse()
-            .map_err(|_: UrlError| de::Error::custom(NOT_SHOWN))
+            .map_err(|error: UrlError| de::Error::custom(format!("{error}{SAFE}")))
     }
 }
 
@@ -165,7 +193,15 @@ mod tests {
                 "https://token@api.example/v1?key=x#y",
                 "https://********@api.example/v1?********#********",
             ),
-            ("mailto:ada@example.org", "mailto:********"),
+            (
+                "https://registry:5000/users/@me",
+                "https://registry:5000/users/@me",
+            ),
+            (
+                "redis://cache:6379/0?x=a@b",
+                "redis://cache:6379/0?********",
+            ),
+            ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
         ] {
             let url: SecretUrl = url.parse().unwrap();
             assert_eq!(url.to_string(), shown);

@@ -1,6 +1,7 @@
 //! Sections of the service's own, read by serde.
 
-use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use config::{ConfigError, Map, Value, ValueKind};
 use garde::Validate;
@@ -11,7 +12,7 @@ use crate::Settings;
 use crate::fault::{Fault, Origin, is_secret, quote};
 use crate::layers::Raw;
 use crate::reader::Reader;
-use crate::secret::{MASK, NOT_SHOWN};
+use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 
 /// The settings of a service: Berth's, and its own.
 ///
@@ -53,7 +54,7 @@ use crate::secret::{MASK, NOT_SHOWN};
 ///
 /// sources.environment[0].1 = "0".into();
 /// let Err(error) = load_as::<Settings>(&sources) else { panic!("a fault") };
-/// assert!(error.to_string().contains("orders.page_size = \"0\""));
+/// assert!(error.to_string().contains("orders.page_size = 0"));
 /// # Ok::<(), berth_kit_settings::Error>(())
 /// ```
 pub trait ServiceSettings: Sized {
@@ -96,69 +97,90 @@ impl Sections<'_> {
             );
             return default;
         }
-        if let Err(error) = read::<T>(Map::new()) {
-            let problem = format!("the type of this section needs #[serde(default)]: {error}");
-            self.misuse(name, &problem);
+        if read::<T>(Map::new()).is_err() {
+            self.misuse(name, "the type of this section needs #[serde(default)]");
             return default;
         }
         let mut all = Map::new();
-        let mut set = Vec::new();
+        let mut set: Vec<Set> = Vec::new();
         for (key, default) in &keys {
             let full = format!("{name}.{key}");
             let Some((raw, origin)) = self.0.take_raw(&full) else {
                 continue;
             };
-            let is_masked = is_secret(&full) || *default == MASK;
-            let shown = raw.shown().filter(|_| !is_masked);
+            let fingerprint = fingerprint(&raw);
             // Alone, so that what is wrong is this key's.
-            let alone = value(raw).and_then(|value| {
-                read::<T>(Map::from_iter([(key.clone(), value.clone())]))?;
-                Ok(value)
-            });
-            match alone {
+            let (parsed, holds_secret) = secret::watch(|| parse::<T>(key, &raw));
+            match parsed {
                 Ok(value) => {
                     all.insert(key.clone(), value);
-                    set.push((key.clone(), origin, shown));
+                    set.push(Set {
+                        key: key.clone(),
+                        origin,
+                        fingerprint,
+                    });
                 }
-                Err(problem) => self.0.fault(Fault {
-                    key: full,
-                    value: shown.filter(|_| problem != NOT_SHOWN),
-                    origin,
-                    problem: if is_masked {
-                        NOT_SHOWN.to_owned()
-                    } else {
-                        problem
-                    },
-                }),
+                Err(problem) => {
+                    let caution = Caution::of(&full, default, &raw, holds_secret);
+                    self.0.fault(Fault {
+                        key: full,
+                        value: raw.shown().filter(|_| caution == Caution::None),
+                        origin,
+                        problem: caution.told(problem, &raw),
+                    });
+                }
             }
         }
-        let section = read::<T>(all).unwrap_or(default);
-        let mut faulty = BTreeSet::new();
+        let section = match read::<T>(all) {
+            Ok(section) => section,
+            Err(_) if set.is_empty() => default,
+            Err(problem) => {
+                // Each key is right, and all together are not.
+                let may_hold_secret = keys.iter().any(|(_, default)| !is_plain(default));
+                self.0.fault(Fault {
+                    key: name.to_owned(),
+                    value: None,
+                    origin: set[0].origin.clone(),
+                    problem: match problem {
+                        Problem::Type(text) => text,
+                        Problem::Text(_) if may_hold_secret => NOT_SHOWN.to_owned(),
+                        Problem::Text(text) => text,
+                    },
+                });
+                default
+            }
+        };
+        // From here on values are shown as the section has them, whose types mask what is secret.
+        let shown = fields(&section).unwrap_or_default();
+        let mut is_valid = true;
         if let Err(report) = section.validate() {
+            is_valid = false;
             for (path, error) in report.iter() {
                 let path = path.to_string();
                 let key = path.split(['.', '[']).next().unwrap_or_default();
-                let known = set.iter().find(|(set, ..)| set == key);
-                faulty.insert(key.to_owned());
+                let known = set.iter().find(|set| set.key == key);
+                let value = shown.iter().find(|(field, _)| field == key);
+                let full = format!("{name}.{path}");
                 self.0.fault(Fault {
-                    key: format!("{name}.{path}"),
-                    value: known.and_then(|(_, _, shown)| shown.clone()),
-                    origin: known.map_or(Origin::Default, |(_, origin, _)| origin.clone()),
+                    value: value
+                        .map(|(_, value)| render(value))
+                        .filter(|_| !is_secret(&full)),
+                    key: full,
+                    origin: known.map_or(Origin::Default, |set| set.origin.clone()),
                     problem: error.to_string(),
                 });
             }
         }
-        for (key, value) in fields(&section).unwrap_or_default() {
-            let origin = set.iter().find(|(set, ..)| *set == key);
-            let origin = origin.map_or(Origin::Default, |(_, origin, _)| origin.clone());
-            self.0
-                .record(format!("{name}.{key}"), render(&value), origin);
+        for (key, value) in shown {
+            let known = set.iter().find(|set| set.key == key);
+            self.0.record_own(
+                format!("{name}.{key}"),
+                render(&value),
+                known.map_or(Origin::Default, |set| set.origin.clone()),
+                known.map_or(0, |set| set.fingerprint),
+            );
         }
-        if faulty.is_empty() {
-            section
-        } else {
-            T::default()
-        }
+        if is_valid { section } else { T::default() }
     }
 
     /// A fault of the program, which its first start finds.
@@ -172,6 +194,77 @@ impl Sections<'_> {
     }
 }
 
+/// A key that has been set to what it can be.
+struct Set {
+    key: String,
+    origin: Origin,
+    /// Of the value as it was set, for what is shown masked.
+    fingerprint: u64,
+}
+
+/// What is wrong with a value.
+enum Problem {
+    /// It is of another type; this says of which it must be.
+    Type(String),
+    /// Something else; this may quote it.
+    Text(String),
+}
+
+/// What may be told of a faulty value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caution {
+    /// All.
+    None,
+    /// Not the value: it may be secret, since nothing tells its type.
+    Value,
+    /// Neither that nor what quotes it.
+    Text,
+}
+
+impl Caution {
+    fn of(key: &str, default: &Json, raw: &Raw, holds_secret: bool) -> Self {
+        let is_json = raw.text().is_some_and(|text| text.starts_with(['[', '{']));
+        if holds_secret || is_secret(key) || is_json || !(is_plain(default) || default.is_null()) {
+            Self::Text
+        } else if default.is_null() {
+            Self::Value
+        } else {
+            Self::None
+        }
+    }
+
+    fn told(self, problem: Problem, raw: &Raw) -> String {
+        let quotes = |text: &str| {
+            let raw = raw.text().unwrap_or_default();
+            text.contains(raw) || text.contains(format!("{raw:?}").trim_matches('"'))
+        };
+        match problem {
+            Problem::Type(text) => text,
+            Problem::Text(text) if text.ends_with(SAFE) => text,
+            Problem::Text(text) => match self {
+                Self::None => text,
+                Self::Value if !quotes(&text) => text,
+                Self::Value | Self::Text => NOT_SHOWN.to_owned(),
+            },
+        }
+    }
+}
+
+/// Whether a default tells that its key holds no secret.
+fn is_plain(default: &Json) -> bool {
+    match default {
+        Json::Bool(_) | Json::Number(_) => true,
+        Json::String(text) => !text.contains(MASK),
+        Json::Null | Json::Array(_) | Json::Object(_) => false,
+    }
+}
+
+fn fingerprint(raw: &Raw) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{raw:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The fields of a section by name, in their order.
 fn fields(section: &impl Serialize) -> Option<Vec<(String, Json)>> {
     match serde_json::to_value(section) {
@@ -180,34 +273,49 @@ fn fields(section: &impl Serialize) -> Option<Vec<(String, Json)>> {
     }
 }
 
-fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
-    T::deserialize(Value::new(None, ValueKind::Table(fields))).map_err(|error| problem(&error))
-}
-
-fn problem(error: &ConfigError) -> String {
-    match error {
-        ConfigError::At { error, .. } => problem(error),
-        ConfigError::Type { expected, .. } => format!("must be {expected}"),
-        ConfigError::Message(text) => text.clone(),
-        other => other.to_string(),
+/// The value of `key`, which the section takes as it is. In the environment everything is text; what can be none
+/// is read as JSON.
+fn parse<T: DeserializeOwned>(key: &str, raw: &Raw) -> Result<Value, Problem> {
+    let kind = match raw {
+        Raw::Typed(kind) => kind.clone(),
+        Raw::Text(text) => match text.to_str() {
+            Some(text) => ValueKind::String(text.to_owned()),
+            None => return Err(Problem::Type("must be UTF-8".to_owned())),
+        },
+    };
+    let alone = |value: &Value| {
+        read::<T>(Map::from_iter([(key.to_owned(), value.clone())])).map(|_| value.clone())
+    };
+    let as_it_is = alone(&Value::new(None, kind));
+    match raw {
+        Raw::Text(text) if as_it_is.is_err() => {
+            let text = text.to_str().filter(|text| text.starts_with(['[', '{']));
+            match text.map(serde_json::from_str::<Value>) {
+                Some(Ok(value)) => alone(&value),
+                Some(Err(error)) => Err(Problem::Type(format!("is no valid JSON: {error}"))),
+                None => as_it_is,
+            }
+        }
+        _ => as_it_is,
     }
 }
 
-fn value(raw: Raw) -> Result<Value, String> {
-    let kind = match raw {
-        Raw::Typed(kind) => kind,
-        Raw::Text(text) => {
-            let Ok(text) = text.into_string() else {
-                return Err("must be UTF-8".to_owned());
-            };
-            if text.starts_with(['[', '{']) {
-                return serde_json::from_str(&text)
-                    .map_err(|error| format!("is no valid JSON: {error}"));
-            }
-            ValueKind::String(text)
-        }
-    };
-    Ok(Value::new(None, kind))
+fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Problem> {
+    let value = Value::new(None, ValueKind::Table(fields));
+    // What reads a value may be anybody's code, and a reload must not end the process.
+    match catch_unwind(AssertUnwindSafe(|| T::deserialize(value))) {
+        Ok(read) => read.map_err(|error| problem(&error)),
+        Err(_panic) => Err(Problem::Type("cannot be read: its type panics".to_owned())),
+    }
+}
+
+fn problem(error: &ConfigError) -> Problem {
+    match error {
+        ConfigError::At { error, .. } => problem(error),
+        ConfigError::Type { expected, .. } => Problem::Type(format!("must be {expected}")),
+        ConfigError::Message(text) => Problem::Text(text.clone()),
+        other => Problem::Text(other.to_string()),
+    }
 }
 
 /// As it would be written in TOML, or in JSON where it is a list or a table.
@@ -216,7 +324,26 @@ fn render(value: &Json) -> String {
         Json::Null => "(unset)".to_owned(),
         Json::String(text) if text == MASK => text.clone(),
         Json::String(text) => quote(text, usize::MAX),
-        other => other.to_string(),
+        other => masked(other).to_string(),
+    }
+}
+
+/// Without what the names in it say is a secret.
+fn masked(value: &Json) -> Json {
+    match value {
+        Json::Object(members) => {
+            let member = |(name, value): (&String, &Json)| {
+                let value = if is_secret(name) {
+                    MASK.into()
+                } else {
+                    masked(value)
+                };
+                (name.clone(), value)
+            };
+            Json::Object(members.iter().map(member).collect())
+        }
+        Json::Array(items) => items.iter().map(masked).collect(),
+        other => other.clone(),
     }
 }
 

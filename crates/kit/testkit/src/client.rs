@@ -116,12 +116,11 @@ impl Client {
                 }
                 response.body.extend(chunk);
             }
-        } else {
-            let length = response
-                .header("content-length")
-                .map_or(0, |l| l.parse().unwrap());
-            response.body = vec![0; length];
+        } else if let Some(length) = response.header("content-length") {
+            response.body = vec![0; length.parse().unwrap()];
             self.0.read_exact(&mut response.body)?;
+        } else {
+            self.0.read_to_end(&mut response.body)?;
         }
         Ok(response)
     }
@@ -219,7 +218,7 @@ impl Response {
         assert!(self.header("x-request-id").is_some());
         let body = self.json();
         assert_eq!(body["status"], status);
-        assert_eq!(body["type"], "about:blank");
+        assert!(!body["type"].as_str().unwrap().is_empty());
         assert!(!body["title"].as_str().unwrap().is_empty());
         body["detail"].as_str().unwrap().to_owned()
     }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Client, DEADLINE, Response};
+use crate::{Client, DEADLINE, Response, eventually};
 
 /// A running service. Killed when dropped, should a test fail before it has stopped.
 #[derive(Debug)]
@@ -65,9 +65,11 @@ impl Process {
         server
     }
 
-    /// The log says when the port is bound; the first answer says that it is served.
+    /// The log says when the port is bound; this, when the service has been built.
     fn wait_until_served(&self) {
-        assert_eq!(self.get("/health").status, 200);
+        eventually("served", || {
+            !self.get("/ready").text().contains("starting up")
+        });
     }
 
     fn launch(mut command: Command) -> Self {

@@ -11,7 +11,7 @@ struct Orders {
     #[garde(range(min = 1, max = 100))]
     page_size: u32,
     #[garde(skip)]
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     ttl: Duration,
     #[garde(skip)]
     express: bool,
@@ -23,6 +23,29 @@ struct Orders {
     signing: Secret<u64>,
     #[garde(length(chars, max = 16))]
     api_key: String,
+    #[garde(custom(strong))]
+    optional: Option<Secret<String>>,
+    #[garde(skip)]
+    replicas: Vec<SecretUrl>,
+    #[garde(skip)]
+    mail: Mail,
+    #[garde(skip)]
+    retries: Option<u8>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Mail {
+    key: Secret<String>,
+    password: String,
+    port: u16,
+}
+
+fn strong(secret: &Option<Secret<String>>, (): &()) -> garde::Result {
+    match secret {
+        Some(secret) if secret.expose().len() < 9 => Err(garde::Error::new("too weak")),
+        _ => Ok(()),
+    }
 }
 
 impl Default for Orders {
@@ -35,6 +58,10 @@ impl Default for Orders {
             url: None,
             signing: Secret::new(7),
             api_key: String::new(),
+            optional: None,
+            replicas: Vec::new(),
+            mail: Mail::default(),
+            retries: None,
         }
     }
 }
@@ -112,16 +139,23 @@ fn a_section_has_defaults_and_takes_file_and_environment() {
             ("orders.api_key", "********"),
             ("orders.countries", r#"["es"]"#),
             ("orders.express", "false"),
+            (
+                "orders.mail",
+                r#"{"key":"********","password":"********","port":0}"#
+            ),
+            ("orders.optional", "(unset)"),
             ("orders.page_size", "60"),
+            ("orders.replicas", "[]"),
+            ("orders.retries", "(unset)"),
             ("orders.signing", "********"),
             ("orders.ttl", "\"2m\""),
             ("orders.url", "\"postgres://********@db/shop\""),
         ]
     );
     let page_size = Origin::Env("BERTH__ORDERS__PAGE_SIZE".to_owned());
-    assert_eq!(*shown[3].2, page_size);
+    assert_eq!(*shown[5].2, page_size);
     assert_eq!(*shown[0].2, Origin::Default);
-    assert!(matches!(shown[5].2, Origin::File(_)));
+    assert!(matches!(shown[9].2, Origin::File(_)));
 }
 
 #[test]
@@ -171,7 +205,17 @@ fn a_fault_never_shows_what_may_be_secret() {
         ("BERTH__ORDERS__SIGNING", "hunter2"),
         ("BERTH__ORDERS__URL", "postgres://app:/hunter2@db"),
         ("BERTH__ORDERS__API_KEY", "hunter2hunter2hunter2"),
-        ("BERTH__ORDERS__API_KEY", "[hunter2"),
+        ("BERTH__ORDERS__OPTIONAL", "hunter2"),
+        ("BERTH__ORDERS__OPTIONAL", "{hunter2"),
+        ("BERTH__ORDERS__REPLICAS", "postgres://u:hunter2@a/b"),
+        (
+            "BERTH__ORDERS__REPLICAS",
+            r#"["postgres://u:hunter2@a/b", 5]"#,
+        ),
+        ("BERTH__ORDERS__REPLICAS", r#"["hunter2"#),
+        ("BERTH__ORDERS__MAIL", r#"{"key":"hunter2","port":"x"}"#),
+        ("BERTH__ORDERS__MAIL", r#"{"key":"hunter2","prt":1}"#),
+        ("BERTH__ORDERS__RETRIES", "hunter2"),
     ] {
         let found = faults("", &[(variable, value)]);
         assert_eq!(found.len(), 1, "{variable}: {found:#?}");
@@ -212,4 +256,101 @@ fn what_is_no_section_is_told_to_its_programmer() {
         text.contains("server (built-in default): is a section of Berth's own"),
         "{text}"
     );
+}
+
+#[test]
+fn a_text_may_begin_like_json() {
+    let environment = [
+        ("BERTH__ORDERS__OPTIONAL", "[hunter2hunter2"),
+        ("BERTH__ORDERS__API_KEY", "{x"),
+    ];
+    let (_, Service { orders }) = load("", &environment).unwrap();
+    assert_eq!(orders.optional.unwrap().expose(), "[hunter2hunter2");
+    assert_eq!(orders.api_key, "{x");
+}
+
+#[test]
+fn what_is_right_alone_and_wrong_together_is_a_fault() {
+    #[derive(Debug, Clone, Serialize, Deserialize, Validate)]
+    #[serde(default, try_from = "Unchecked")]
+    struct Range {
+        #[garde(skip)]
+        min: u8,
+        #[garde(skip)]
+        max: u8,
+    }
+    #[derive(Deserialize)]
+    #[serde(default)]
+    struct Unchecked {
+        min: u8,
+        max: u8,
+    }
+    impl Default for Unchecked {
+        fn default() -> Self {
+            Self { min: 1, max: 10 }
+        }
+    }
+    impl Default for Range {
+        fn default() -> Self {
+            Self { min: 1, max: 10 }
+        }
+    }
+    impl TryFrom<Unchecked> for Range {
+        type Error = &'static str;
+        fn try_from(Unchecked { min, max }: Unchecked) -> Result<Self, &'static str> {
+            if min > max {
+                Err("min is more than max")
+            } else {
+                Ok(Self { min, max })
+            }
+        }
+    }
+    #[derive(Debug)]
+    struct Own;
+    impl ServiceSettings for Own {
+        fn read(_: Settings, sections: &mut Sections<'_>) -> Self {
+            let _: Range = sections.take("range");
+            Self
+        }
+    }
+    let variables = [("BERTH__RANGE__MIN", "8"), ("BERTH__RANGE__MAX", "5")];
+    let environment = variables
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+    let Err(error) = load_as::<Own>(&Sources {
+        file: None,
+        environment,
+    }) else {
+        panic!("a fault")
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("range (environment variable BERTH__RANGE__MAX): min is more"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_duration_is_read_as_berths_own_are() {
+    for wrong in ["18446744073709551615s 1000ms", "1 30s", "5", "soon"] {
+        let found = faults("", &[("BERTH__ORDERS__TTL", wrong)]);
+        assert!(found[0].contains("such as `1m 30s`"), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_secret_that_has_changed_needs_a_restart() {
+    let loaded = |password: &str| {
+        let variables = [
+            ("BERTH__ORDERS__OPTIONAL", password),
+            ("BERTH__ORDERS__PAGE_SIZE", "3"),
+        ];
+        load("", &variables).unwrap().0
+    };
+    let running = loaded("hunter2hunter2");
+    assert!(running.reload(loaded("hunter2hunter2")).pending.is_empty());
+    let pending = running.reload(loaded("hunter3hunter3")).pending;
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].key, "orders.optional");
+    assert_eq!(pending[0].value, "********");
 }

@@ -23,7 +23,7 @@ mod requests;
 
 use std::{mem, sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, ResponseError, http::header, web};
+use actix_web::{HttpResponse, Resource, ResponseError, http::header, web};
 use berth_kit_http::{RouteTable, ServiceConfig};
 use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -231,8 +231,8 @@ pub fn routes(path: &str, cfg: &mut ServiceConfig<'_>) {
         .into_values()
         .map(|item| (path.to_owned(), item))
         .collect();
-    let resource = web::resource(path).route(web::get().to(exposition));
-    cfg.service_with(resource, openapi);
+    let get = |resource: Resource| resource.route(web::get().to(exposition));
+    cfg.resource(path, get, openapi);
 }
 
 #[derive(OpenApi)]

@@ -108,7 +108,7 @@ impl Http {
             } else {
                 (route.answers(), STATUSES_AT_START)
             };
-            for method in methods {
+            for method in methods.into_iter().map(label) {
                 self.duration(method, &route.pattern);
                 for status in statuses {
                     self.ended(method, &route.pattern, status);
@@ -215,6 +215,12 @@ impl Observe for HttpObserver {
 /// At most some 584 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The label of this method.
+fn label(method: &str) -> &'static str {
+    let known = METHODS.iter().find(|known| **known == method);
+    known.copied().unwrap_or(OTHER)
 }
 
 fn method_index(method: &Method) -> usize {
