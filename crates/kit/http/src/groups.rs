@@ -172,7 +172,9 @@ mod tests {
     #[actix_web::test]
     async fn what_answers_is_the_same_in_groups_as_without() {
         let flat = |app: &mut web::ServiceConfig| {
-            routes().into_iter().for_each(|one| (one.mount)(app));
+            for one in routes() {
+                (one.mount)(app);
+            }
         };
         let flat = test::init_service(App::new().configure(flat)).await;
         let grouped = App::new().configure(|app| mount(app, routes()));

@@ -297,7 +297,9 @@ where
         } = self;
         let inner = inner.configure(|app| {
             let pending = ServiceConfig::collect(app, &mut documented, mount);
-            pending.into_iter().for_each(|one| (one.mount)(app));
+            for one in pending {
+                (one.mount)(app);
+            }
         });
         Self {
             inner,

@@ -108,7 +108,7 @@ fn invalid(faults: Vec<Fault>) -> Problem {
 /// A path as a JSON pointer.
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
     let mut pointer = String::new();
-    for segment in path.iter() {
+    for segment in path {
         let name = match segment {
             Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
             Segment::Seq { index } => index.to_string(),

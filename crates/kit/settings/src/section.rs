@@ -142,9 +142,8 @@ impl Sections<'_> {
                     value: None,
                     origin: set[0].origin.clone(),
                     problem: match problem {
-                        Problem::Type(text) => text,
                         Problem::Text(_) if may_hold_secret => NOT_SHOWN.to_owned(),
-                        Problem::Text(text) => text,
+                        Problem::Type(text) | Problem::Text(text) => text,
                     },
                 });
                 default
