@@ -16,10 +16,7 @@ use actix_web::{
     Error, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{
-        Method, StatusCode, Uri,
-        header::{ALLOW, CONTENT_TYPE},
-    },
+    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
     rt::time::{Instant, Sleep, sleep},
 };
 use pin_project_lite::pin_project;
@@ -241,11 +238,11 @@ fn in_form(
             None => Problem::from_error(error, status),
         },
         None if is_empty(response.response()) => {
-            // The router's own names no methods; a handler's does.
-            let is_routers =
-                status == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(ALLOW);
-            if is_routers {
-                no_such_method_or_path(request, response.request().method())
+            let answers = request.table().answers(request.path());
+            let is_handlers = answers.contains(&response.request().method().as_str());
+            if status == StatusCode::METHOD_NOT_ALLOWED && !is_handlers {
+                // The router's own, which knows of one route alone.
+                Problem::method_not_allowed(&answers)
             } else {
                 let phrase = status.canonical_reason();
                 Problem::new(status, phrase.unwrap_or("no further details"))

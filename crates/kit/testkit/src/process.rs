@@ -65,11 +65,18 @@ impl Process {
         server
     }
 
-    /// The log says when the port is bound; this, when the service has been built.
+    /// The log says when the port is bound; the first answer says that it is served, if only by what answers while
+    /// the service is being built.
     fn wait_until_served(&self) {
-        eventually("served", || {
-            !self.get("/ready").text().contains("starting up")
-        });
+        assert_eq!(self.get("/health").status, 200);
+        let log = self.log();
+        let is_built = || !self.get("/ready").text().contains("starting up");
+        if log
+            .iter()
+            .any(|line| line.contains("the service is being built"))
+        {
+            eventually("built", is_built);
+        }
     }
 
     fn launch(mut command: Command) -> Self {
