@@ -193,6 +193,9 @@ impl ToResponse<'static> for Problem {
     }
 }
 
+/// Where it is.
+pub const PATH: &str = "/openapi.json";
+
 /// Mounts `/openapi.json`.
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(openapi);

@@ -12,7 +12,8 @@ use actix_web::{
 use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    Boundary, BuildInfo, Limits, Observed, Problem, RouteTable, Routes, Timeout, configure,
+    Boundary, BuildInfo, Limits, Observed, Problem, RouteId, RouteTable, Routes, Timeout,
+    configure,
     openapi::{self, Document},
 };
 use berth_kit_settings::Settings;
@@ -67,7 +68,8 @@ impl AppState {
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
-        let routes = public_routes(settings, routes);
+        let own = RouteTable::new(routes.survey().await?.routes, None);
+        let routes = public_routes(settings, routes, &own);
         let survey = routes.survey().await?;
         let info = info(build, settings);
         let document = Document::new(&survey, &info)?;
@@ -229,20 +231,32 @@ async fn still_starting() -> Problem {
 }
 
 /// All that these settings turn on. Metrics are on the management port, where there is one.
-fn public_routes(settings: &Settings, own: Routes) -> Routes {
+fn public_routes(settings: &Settings, own: Routes, own_table: &RouteTable) -> Routes {
     let exposed = settings
         .management
         .port
         .is_none()
         .then(|| exposition(settings));
     let has_debug = settings.debug.routes;
-    // The probes and the scrape answer whatever the service mounts, if only a route for every path.
-    Routes::new(|cfg| {
+    let berths = Routes::new(|cfg| {
         cfg.configure(health::routes).configure(openapi::routes);
     })
-    .merge(exposed.unwrap_or_default())
-    .merge(own)
-    .configure(move |cfg| {
+    .merge(exposed.unwrap_or_default());
+    // The router tries them in this order: first what users ask for. But the probes and the scrape answer whatever
+    // the service mounts, if only a route for every path.
+    let always = [
+        health::LIVENESS,
+        health::READINESS,
+        openapi::PATH,
+        &settings.metrics.path,
+    ];
+    let is_taken = |path: &&str| own_table.find(path) != RouteId::UNMATCHED;
+    let both = if always.iter().any(is_taken) {
+        berths.merge(own)
+    } else {
+        own.merge(berths)
+    };
+    both.configure(move |cfg| {
         if has_debug {
             cfg.configure(debug::routes);
         }
@@ -292,9 +306,39 @@ fn hostname() -> String {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::{
+        get,
+        test::{self, TestRequest},
+    };
     use serde_json::Value;
 
     use super::*;
+
+    #[utoipa::path(responses((status = 200)))]
+    #[get("/{path:.*}")]
+    async fn everything(path: web::Path<String>) -> String {
+        path.into_inner()
+    }
+
+    #[actix_web::test]
+    async fn a_route_for_every_path_leaves_the_probes_alone() {
+        let own = || {
+            Routes::new(|cfg| {
+                cfg.service(everything);
+            })
+        };
+        let table = RouteTable::new(own().survey().await.unwrap().routes, None);
+        let routes = public_routes(&Settings::default(), own(), &table);
+        let app = App::new()
+            .app_data(web::Data::new(Health::new(Vec::new())))
+            .configure(|app| routes.mount(app));
+        let app = test::init_service(app).await;
+        for (path, status) in [("/health", 200), ("/ready", 503), ("/any/thing", 200)] {
+            let request = TestRequest::get().uri(path).to_request();
+            let answer = test::call_service(&app, request).await;
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    }
 
     /// Each route of the kit, on either port.
     #[actix_web::test]
@@ -304,7 +348,10 @@ mod tests {
         settings.app.name = "a \"b\"".to_owned();
         let private =
             Routes::new(crate::management::routes).configure(berth_kit_devtools::faults::routes);
-        for routes in [public_routes(&settings, Routes::default()), private] {
+        for routes in [
+            public_routes(&settings, Routes::default(), &RouteTable::of([])),
+            private,
+        ] {
             let survey = routes.survey().await.unwrap();
             assert_eq!(survey.undocumented(), [""; 0]);
             let build = Build {

@@ -79,7 +79,8 @@ def contract() -> str:
 
 
 def another_body(responses: dict) -> None:
-    responses["200"]["content"]["application/json"]["schema"]["required"].append("nonsense")
+    content = responses["200"]["content"]["application/json"]
+    content["schema"] = {"allOf": [content["schema"], {"required": ["nonsense"]}]}
 
 
 def without_404(responses: dict) -> None:
