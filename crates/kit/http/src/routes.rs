@@ -10,7 +10,8 @@ use actix_web::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::{
-    Problem, Route, ServiceConfig, groups,
+    Problem, Route, ServiceConfig,
+    groups::{self, Pending},
     mount::{Documentation, Documented},
     openapi::method_name,
 };
@@ -38,6 +39,7 @@ type Mounting = Arc<dyn Fn(&mut ServiceConfig<'_>) + Send + Sync>;
 #[must_use = "routes are served only where they are given to the kit"]
 pub struct Routes {
     mounting: Vec<Mounting>,
+    in_groups: bool,
 }
 
 impl fmt::Debug for Routes {
@@ -75,18 +77,27 @@ impl Routes {
         self
     }
 
-    /// Mounts them on the app of a worker.
-    pub fn mount(&self, app: &mut web::ServiceConfig) {
-        self.mount_documented(app, &mut Documented::default());
+    /// Mounts them in groups from now on, where there are many. For routes of which a [`survey`](Self::survey) has
+    /// found that all are documented, so that what is known of their paths is true.
+    pub fn in_groups(self) -> Self {
+        Self {
+            in_groups: true,
+            ..self
+        }
     }
 
-    fn mount_documented(&self, app: &mut web::ServiceConfig, documented: &mut Documented) {
-        let pending = ServiceConfig::collect(app, documented, |cfg| {
+    /// Mounts them on the app of a worker.
+    pub fn mount(&self, app: &mut web::ServiceConfig) {
+        let pending = self.collect(app, &mut Documented::default());
+        groups::mount(app, pending, self.in_groups);
+    }
+
+    fn collect(&self, app: &mut web::ServiceConfig, documented: &mut Documented) -> Vec<Pending> {
+        ServiceConfig::collect(app, documented, |cfg| {
             for mount in &self.mounting {
                 mount(cfg);
             }
-        });
-        groups::mount(app, pending);
+        })
     }
 
     /// Mounts them once, to see what there is.
@@ -99,7 +110,10 @@ impl Routes {
         let seen = Rc::new(RefCell::new(None));
         let keep = Rc::clone(&seen);
         let app = App::new()
-            .configure(|app| self.mount_documented(app, &mut documented))
+            .configure(|app| {
+                let pending = self.collect(app, &mut documented);
+                groups::mount(app, pending, false);
+            })
             .wrap_fn(move |req, _| {
                 keep.replace(req.app_data::<web::Data<IntrospectionTree>>().cloned());
                 ready(Ok(req.into_response(HttpResponse::Ok())))

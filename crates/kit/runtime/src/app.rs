@@ -69,8 +69,11 @@ impl AppState {
         logging: &Logging,
     ) -> anyhow::Result<Self> {
         let own = RouteTable::new(routes.survey().await?.routes, None);
-        let routes = public_routes(settings, routes, &own);
+        let mut routes = public_routes(settings, routes, &own);
         let survey = routes.survey().await?;
+        if survey.undocumented().is_empty() {
+            routes = routes.in_groups();
+        }
         let info = info(build, settings);
         let document = Document::new(&survey, &info)?;
         // A scrape is no use of the service.
