@@ -4,7 +4,9 @@ use std::{cell::RefCell, collections::HashMap, fmt, future::ready, rc::Rc, sync:
 
 use actix_web::{
     App, HttpResponse,
-    introspection::{IntrospectionNode, IntrospectionTree, ResourceType},
+    introspection::{
+        GuardDetailReport, GuardReport, IntrospectionNode, IntrospectionTree, ResourceType,
+    },
     test, web,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
@@ -115,7 +117,17 @@ impl Routes {
                 groups::mount(app, pending, false);
             })
             .wrap_fn(move |req, _| {
-                keep.replace(req.app_data::<web::Data<IntrospectionTree>>().cloned());
+                let tree = req.app_data::<web::Data<IntrospectionTree>>().cloned();
+                // Which pattern the router comes to first with a path of each.
+                let first = |pattern: &str| req.resource_map().match_pattern(&sample(pattern)?);
+                keep.replace(tree.map(|tree| {
+                    let first = patterns(&tree.root).into_iter().map(|pattern| {
+                        let found = first(pattern);
+                        (pattern.to_owned(), found)
+                    });
+                    let first: Vec<_> = first.collect();
+                    (tree, first)
+                }));
                 ready(Ok(req.into_response(HttpResponse::Ok())))
             });
         // What actix has for tests is what runs an app without a server.
@@ -125,10 +137,11 @@ impl Routes {
             routes: Vec::new(),
             documented,
         };
-        if let Some(tree) = seen.take() {
+        if let Some((tree, first)) = seen.take() {
             survey.look(&tree.root)?;
+            survey.check()?;
+            survey.check_is_reached(&first)?;
         }
-        survey.check()?;
         survey.check_is_mounted()?;
         Ok(survey)
     }
@@ -167,6 +180,18 @@ pub enum Conflict {
     Schema {
         /// The name.
         name: String,
+    },
+    /// A handler is never reached.
+    #[error(
+        "{method} {path} is never reached, since {by}, which is mounted before it, answers its paths; mount it first"
+    )]
+    Shadowed {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// The pattern that answers.
+        by: String,
     },
     /// Documentation of what is not there.
     #[error(
@@ -229,9 +254,40 @@ impl Survey {
             self.routes.push(Route {
                 pattern: node.full_path.clone(),
                 methods: node.methods.iter().map(ToString::to_string).collect(),
+                is_guarded: !node.guard_details.iter().all(is_of_methods),
             });
         }
         node.children.iter().try_for_each(|child| self.look(child))
+    }
+
+    /// `first` has, for each pattern, the one that the router comes to first with a path of it.
+    fn check_is_reached(&self, first: &[(String, Option<String>)]) -> Result<(), Conflict> {
+        let route = |pattern: &str| self.routes.iter().find(|route| route.pattern == pattern);
+        for (pattern, by) in first {
+            let Some(by) = by.as_ref().filter(|by| *by != pattern) else {
+                continue;
+            };
+            let (Some(later), Some(before)) = (route(pattern), route(by)) else {
+                continue;
+            };
+            // Where guards ask for more than a method, nobody knows.
+            if before.is_guarded {
+                continue;
+            }
+            let answers = before.answers();
+            if let Some(method) = later
+                .answers()
+                .into_iter()
+                .find(|method| answers.contains(method))
+            {
+                return Err(Conflict::Shadowed {
+                    method: method.to_owned(),
+                    path: pattern.clone(),
+                    by: by.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn check_is_mounted(&self) -> Result<(), Conflict> {
@@ -278,6 +334,37 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+fn is_of_methods(guard: &GuardReport) -> bool {
+    let is_method =
+        |detail: &GuardDetailReport| matches!(detail, GuardDetailReport::HttpMethods { .. });
+    !guard.details.is_empty() && guard.details.iter().all(is_method)
+}
+
+/// The patterns of all resources.
+fn patterns(node: &IntrospectionNode) -> Vec<&str> {
+    let own = matches!(node.kind, ResourceType::Resource).then_some(&*node.full_path);
+    own.into_iter()
+        .chain(node.children.iter().flat_map(patterns))
+        .collect()
+}
+
+/// A path of this pattern; none where a parameter has a form of its own.
+fn sample(pattern: &str) -> Option<String> {
+    let mut path = String::new();
+    let mut rest = pattern;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        if name.contains(':') || after.starts_with('*') {
+            return None;
+        }
+        path.push_str(before);
+        path.push_str("what-no-literal-is");
+        rest = after;
+    }
+    path.push_str(rest);
+    Some(path)
 }
 
 /// The operation id, which is the handler's name.
@@ -430,6 +517,40 @@ mod tests {
         });
         let text = lies.await.to_string();
         assert!(text.contains("misplaced is for GET /elsewhere"), "{text}");
+    }
+
+    #[utoipa::path(responses((status = 200)))]
+    #[get("/orders/{id}")]
+    async fn show(id: web::Path<String>) -> impl Responder {
+        id.into_inner()
+    }
+
+    #[utoipa::path(responses((status = 200)))]
+    #[get("/orders/export")]
+    async fn export() -> impl Responder {
+        HttpResponse::Ok()
+    }
+
+    #[utoipa::path(responses((status = 201)))]
+    #[post("/orders/import")]
+    async fn import() -> impl Responder {
+        HttpResponse::Created()
+    }
+
+    #[actix_web::test]
+    async fn a_handler_that_is_never_reached_is_refused() {
+        let shadowed = conflict(|cfg| {
+            cfg.service(show).service(import).service(export);
+        });
+        let text = shadowed.await.to_string();
+        assert!(
+            text.starts_with("GET /orders/export is never reached, since /orders/{id},"),
+            "{text}"
+        );
+        let in_order = Routes::new(|cfg| {
+            cfg.service(export).service(show).service(import);
+        });
+        assert!(in_order.survey().await.is_ok());
     }
 
     #[actix_web::test]

@@ -45,6 +45,8 @@ pub struct Route {
     pub pattern: String,
     /// The methods that it answers, by name; none where it answers any.
     pub methods: Vec<String>,
+    /// Whether it asks for more than a method, such as a host.
+    pub is_guarded: bool,
 }
 
 impl Route {
@@ -87,6 +89,7 @@ impl RouteTable {
             routes: vec![Route {
                 pattern: UNMATCHED.to_owned(),
                 methods: Vec::new(),
+                is_guarded: false,
             }],
             by_pattern: HashMap::new(),
             only: HashMap::new(),
@@ -123,6 +126,7 @@ impl RouteTable {
         let route = |pattern: &str| Route {
             pattern: pattern.to_owned(),
             methods: vec!["GET".to_owned()],
+            is_guarded: false,
         };
         Self::new(patterns.into_iter().map(route).collect(), None)
     }
@@ -228,6 +232,7 @@ mod tests {
         let route = |pattern: &str, method: &str| Route {
             pattern: pattern.to_owned(),
             methods: vec![method.to_owned()],
+            is_guarded: false,
         };
         let both = vec![route("/b/new", "POST"), route("/b/{id}", "GET")];
         let table = RouteTable::new(both, None);
@@ -241,6 +246,7 @@ mod tests {
         let route = |methods: &[&str]| Route {
             pattern: "/".to_owned(),
             methods: methods.iter().map(|&method| method.to_owned()).collect(),
+            is_guarded: false,
         };
         assert_eq!(route(&["GET", "PUT"]).answers(), ["GET", "HEAD", "PUT"]);
         assert_eq!(route(&["GET", "HEAD"]).answers(), ["GET", "HEAD"]);

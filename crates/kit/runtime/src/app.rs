@@ -244,26 +244,29 @@ fn public_routes(settings: &Settings, own: Routes, own_table: &RouteTable) -> Ro
     let berths = Routes::new(|cfg| {
         cfg.configure(health::routes).configure(openapi::routes);
     })
-    .merge(exposed.unwrap_or_default());
-    // The router tries them in this order: first what users ask for. But the probes and the scrape answer whatever
-    // the service mounts, if only a route for every path.
-    let always = [
-        health::LIVENESS,
-        health::READINESS,
-        openapi::PATH,
-        &settings.metrics.path,
-    ];
-    let is_taken = |path: &&str| own_table.find(path) != RouteId::UNMATCHED;
-    let both = if always.iter().any(is_taken) {
-        berths.merge(own)
-    } else {
-        own.merge(berths)
-    };
-    both.configure(move |cfg| {
+    .merge(exposed.unwrap_or_default())
+    .configure(move |cfg| {
         if has_debug {
             cfg.configure(debug::routes);
         }
-    })
+    });
+    // The router tries them in this order: first what users ask for. But the probes and the scrape answer whatever
+    // the service mounts, if only a route for every path.
+    let paths = [
+        health::LIVENESS,
+        health::READINESS,
+        "/ready/any",
+        openapi::PATH,
+        &settings.metrics.path,
+        "/debug/any",
+        "/debug/any/any",
+    ];
+    let is_taken = |path: &&str| own_table.find(path) != RouteId::UNMATCHED;
+    if paths.iter().any(is_taken) {
+        berths.merge(own)
+    } else {
+        own.merge(berths)
+    }
 }
 
 /// The scrape, where it is on.
@@ -323,20 +326,37 @@ mod tests {
         path.into_inner()
     }
 
+    #[utoipa::path(responses((status = 200)))]
+    #[get("/{kind}/{id}")]
+    async fn of_two_parts(path: web::Path<(String, String)>) -> String {
+        path.into_inner().1
+    }
+
     #[actix_web::test]
     async fn a_route_for_every_path_leaves_the_probes_alone() {
         let own = || {
             Routes::new(|cfg| {
-                cfg.service(everything);
+                cfg.service(of_two_parts).service(everything);
             })
         };
         let table = RouteTable::new(own().survey().await.unwrap().routes, None);
-        let routes = public_routes(&Settings::default(), own(), &table);
+        let mut settings = Settings::default();
+        settings.debug.routes = true;
+        let routes = public_routes(&settings, own(), &table);
+        // All of it can be reached.
+        routes.survey().await.unwrap();
         let app = App::new()
             .app_data(web::Data::new(Health::new(Vec::new())))
             .configure(|app| routes.mount(app));
         let app = test::init_service(app).await;
-        for (path, status) in [("/health", 200), ("/ready", 503), ("/any/thing", 200)] {
+        for (path, status) in [
+            ("/health", 200),
+            ("/ready", 503),
+            ("/ready/x", 404),
+            ("/debug/status/204", 204),
+            ("/any/thing", 200),
+            ("/any", 200),
+        ] {
             let request = TestRequest::get().uri(path).to_request();
             let answer = test::call_service(&app, request).await;
             assert_eq!(answer.status(), status, "{path}");
