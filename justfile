@@ -58,11 +58,13 @@ build-static:
 build-image tag="berth:dev":
     docker/build-image.sh {{ tag }}
 
-# Build target/berth-bench and target/berth-bench-routes, what Berth is measured against.
-build-bench: build-static
-    docker/static.sh cargo build --release --locked -p berth-bench
-    for binary in berth-bench berth-bench-routes; do \
-        cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/$binary" "target/$binary"; done
+# Build target/berth-bench, what Berth is measured against.
+build-bench: build-static (build-bench-binary "berth-bench")
+
+[private]
+build-bench-binary binary:
+    docker/static.sh cargo build --release --locked -p berth-bench --bin {{ binary }}
+    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/{{ binary }}" target/{{ binary }}
 
 # Compare with raw actix-web, ready-made middleware, nginx and axum; `--readme` takes the figures over.
 bench *args: build-bench
@@ -71,7 +73,7 @@ bench *args: build-bench
     crates/bench/bench.py target/berth target/berth-bench {{ args }}
 
 # Compare what 1, 50 and 200 routes cost, with raw actix-web and axum.
-bench-routes *args: build-bench
+bench-routes *args: (build-bench-binary "berth-bench-routes")
     .ci/need wrk wrk
     crates/bench/routes.py target/berth-bench-routes {{ args }}
 
