@@ -209,7 +209,7 @@ impl Response {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// Asserts that this is a problem with this status, whole and true; returns its detail.
+    /// Asserts that this is a problem with this status and no type of its own, whole and true; returns its detail.
     #[track_caller]
     pub fn assert_problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
@@ -218,7 +218,7 @@ impl Response {
         assert!(self.header("x-request-id").is_some());
         let body = self.json();
         assert_eq!(body["status"], status);
-        assert!(!body["type"].as_str().unwrap().is_empty());
+        assert_eq!(body["type"], "about:blank");
         assert!(!body["title"].as_str().unwrap().is_empty());
         body["detail"].as_str().unwrap().to_owned()
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use berth_kit_http::{Query, QueryError, RequestId, TraceId, duration};
+use serde::Deserialize;
 use url::form_urlencoded;
 
 /// A query is read as `form_urlencoded` reads it, or refused for what that would pass over.
@@ -23,10 +24,27 @@ pub(crate) fn query(text: &str) {
         Ok(query) => {
             assert!(!is_broken && is_utf8, "{text:?} must not be taken");
             assert!(is_same(&query, &expected), "{text:?} is not {query:?}");
+            one_value_at_most(text, &query);
         }
         Err(QueryError::Percent) => assert!(is_broken, "{text:?} has no broken percent"),
         Err(QueryError::Utf8) => assert!(!is_utf8, "{text:?} is UTF-8"),
         Err(other) => panic!("{text:?}: {other}"),
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: Option<String>,
+}
+
+/// A field of one value has that value, or is refused where there are several.
+fn one_value_at_most(text: &str, query: &[(String, String)]) {
+    let values: Vec<_> = query.iter().filter(|(name, _)| name == "name").collect();
+    let read = Query::<Named>::read(text).map(|Query(named)| named.name);
+    match (values.as_slice(), read) {
+        ([], Ok(None)) | ([_, _, ..], Err(QueryError::Value(_))) => {}
+        ([(_, value)], Ok(Some(name))) => assert_eq!(name, *value, "{text:?}"),
+        (_, read) => panic!("{text:?}: {read:?}"),
     }
 }
 
