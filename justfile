@@ -15,19 +15,19 @@ test *args:
 
 # Have Prometheus' own promtool judge the exposition (Debian: apt-get install prometheus).
 test-promtool:
-    cargo test -p berth --test it promtool -- --ignored
+    cargo test -p berth-kit --test it promtool -- --ignored
 
 # Readiness checks against real servers (Debian: apt-get install redis-server postgresql).
 test-readiness:
-    cargo test -p berth --all-features --test it _of_all_kinds -- --ignored
+    cargo test -p berth-kit --all-features --test it _of_all_kinds -- --ignored
 
-# Run the tests of the process against the static release binary.
-test-static: build-static
-    BERTH_BIN="$PWD/target/berth" cargo test -p berth --test it
+# Run the tests of the process against a static release binary.
+test-static: build-hello
+    HELLO_BIN="$PWD/target/hello" cargo test -p berth-kit --test it
 
 # Write crates/server/openapi.json, the contract that a test compares with what is served.
 openapi:
-    WRITE_OPENAPI=1 cargo test --quiet -p berth --test it the_contract_is_the_one_in_the_repository
+    WRITE_OPENAPI=1 cargo test --quiet -p berth --test service the_contract_is_the_one_in_the_repository
 
 # Format the code.
 fmt:
@@ -37,7 +37,7 @@ fmt:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
-    cargo clippy -p berth --all-targets --all-features --locked -- -D warnings
+    cargo clippy -p berth -p berth-kit --all-targets --all-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 # Build target/berth: one static, stripped file that needs nothing of the system it runs on.
@@ -53,6 +53,12 @@ build-static:
         *) echo "target/berth is not static: $linkage" >&2; exit 1 ;;
     esac
     echo "target/berth: $(stat -c %s target/berth) bytes, statically linked"
+
+# The kit's own small service, built as the service is: what is tried by `test-static` and `torture`.
+[private]
+build-hello:
+    docker/static.sh cargo build --release --locked -p berth-kit --example hello
+    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/examples/hello" target/hello
 
 # Build the image with docker, podman or buildah, whichever is there.
 build-image tag="berth:dev":
@@ -82,9 +88,9 @@ bench-instructions *args: build-bench
     .ci/need valgrind valgrind
     crates/bench/instructions.py target/berth target/berth-bench {{ args }}
 
-# Try to break target/berth, in a few minutes; `--long` for what is rare. Needs root and Linux.
-torture *args: build-static
-    crates/server/tests/torture/run.sh {{ args }}
+# Try to break a static release binary, in a few minutes; `--long` for what is rare. Needs root and Linux.
+torture *args: build-hello
+    crates/kit/runtime/tests/torture/run.sh {{ args }}
 
 # Fuzz each parser for so many seconds.
 fuzz *seconds:
