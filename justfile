@@ -1,6 +1,12 @@
 # The container engine of the recipes that run or move an image.
 engine := env('ENGINE', 'docker')
 
+# What tries the kit.
+import 'crates/kit/kit.just'
+
+# What is Berth's own, and no service's.
+import? 'scripts/berth.just'
+
 # List the recipes.
 default:
     @just --list --unsorted
@@ -12,18 +18,6 @@ run *args:
 # Run every test that needs nothing but Rust.
 test *args:
     cargo test --workspace {{ args }}
-
-# Have Prometheus' own promtool judge the exposition (Debian: apt-get install prometheus).
-test-promtool:
-    cargo test -p berth-kit --test it promtool -- --ignored
-
-# Readiness checks against real servers (Debian: apt-get install redis-server postgresql).
-test-readiness:
-    cargo test -p berth-kit --all-features --test it _of_all_kinds -- --ignored
-
-# Run the tests of the process against a static release binary.
-test-static: build-hello
-    HELLO_BIN="$PWD/target/hello" cargo test -p berth-kit --test it
 
 # Write crates/server/openapi.json, the contract that a test compares with what is served.
 openapi:
@@ -54,47 +48,9 @@ build-static:
     esac
     echo "target/berth: $(stat -c %s target/berth) bytes, statically linked"
 
-# The kit's own small service, built as the service is: what is tried by `test-static` and `torture`.
-[private]
-build-hello:
-    docker/static.sh cargo build --release --locked -p berth-kit --example hello
-    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/examples/hello" target/hello
-
 # Build the image with docker, podman or buildah, whichever is there.
 build-image tag="berth:dev":
     docker/build-image.sh {{ tag }}
-
-# Build target/berth-bench, what Berth is measured against.
-build-bench: build-static (build-bench-binary "berth-bench")
-
-[private]
-build-bench-binary binary:
-    docker/static.sh cargo build --release --locked -p berth-bench --bin {{ binary }}
-    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/{{ binary }}" target/{{ binary }}
-
-# Compare with raw actix-web, ready-made middleware, nginx and axum; `--readme` takes the figures over.
-bench *args: build-bench
-    .ci/need wrk wrk
-    .ci/need nginx nginx-light
-    crates/bench/bench.py target/berth target/berth-bench {{ args }}
-
-# Compare what 1, 50 and 200 routes cost, with raw actix-web and axum.
-bench-routes *args: (build-bench-binary "berth-bench-routes")
-    .ci/need wrk wrk
-    crates/bench/routes.py target/berth-bench-routes {{ args }}
-
-# Count the instructions of a request and compare with the last count.
-bench-instructions *args: build-bench
-    .ci/need valgrind valgrind
-    crates/bench/instructions.py target/berth target/berth-bench {{ args }}
-
-# Try to break a static release binary, in a few minutes; `--long` for what is rare. Needs root and Linux.
-torture *args: build-hello
-    crates/kit/runtime/tests/torture/run.sh {{ args }}
-
-# Fuzz each parser for so many seconds.
-fuzz *seconds:
-    crates/fuzz/run.sh {{ seconds }}
 
 # Run the image on port 8080, with as few rights as it needs.
 run-image tag="berth:dev":
