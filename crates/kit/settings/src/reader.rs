@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use config::ValueKind;
 
+use crate::ServiceName;
 use crate::fault::{Fault, Faults, Origin, cut, is_secret, quote};
-use crate::layers::{Layer, Leaf, PREFIX, Raw};
+use crate::layers::{Layer, Leaf, Raw};
 use crate::settings::{LogFormat, Workers};
 
 /// An effective setting.
@@ -68,6 +69,7 @@ render_bare!(bool, u16, u32, usize);
 
 /// Hands out typed values by key; collects the faults instead of stopping at one.
 pub(crate) struct Reader {
+    service: ServiceName,
     defaults: Layer,
     /// What was set over the defaults and not taken yet.
     set: Layer,
@@ -76,8 +78,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(defaults: Layer, set: Layer) -> Self {
+    pub(crate) fn new(service: ServiceName, defaults: Layer, set: Layer) -> Self {
         Self {
+            service,
             defaults,
             set,
             entries: Vec::new(),
@@ -205,14 +208,19 @@ impl Reader {
         let left = self
             .set
             .into_iter()
-            .filter_map(|(key, leaf)| leftover(key, leaf, &known));
+            .filter_map(|(key, leaf)| leftover(self.service, key, leaf, &known));
         self.faults.extend(left);
         Faults::new(self.faults).map_or(Ok(self.entries), Err)
     }
 }
 
 /// The fault of a key that nobody took.
-fn leftover(key: String, Leaf { raw, origin }: Leaf, known: &[&str]) -> Option<Fault> {
+fn leftover(
+    service: ServiceName,
+    key: String,
+    Leaf { raw, origin }: Leaf,
+    known: &[&str],
+) -> Option<Fault> {
     let section = known.iter().find(|known| is_in(known, &key));
     let problem = if let Some(example) = section {
         match raw {
@@ -224,8 +232,8 @@ fn leftover(key: String, Leaf { raw, origin }: Leaf, known: &[&str]) -> Option<F
         match (nearest(&key, known), &origin) {
             (None, _) => "unknown key".to_owned(),
             (Some(near), Origin::Env(_)) => {
-                let name = near.to_ascii_uppercase().replace('.', "__");
-                format!("unknown key; did you mean `{near}` ({PREFIX}{name})?")
+                let name = service.variable(near);
+                format!("unknown key; did you mean `{near}` ({name})?")
             }
             (Some(near), _) => format!("unknown key; did you mean `{near}`?"),
         }
@@ -302,6 +310,8 @@ impl Raw {
 mod tests {
     use super::*;
 
+    const SHOP: ServiceName = ServiceName::new("shop");
+
     fn set(key: &str, raw: &str) -> Layer {
         let origin = Origin::Env("X".to_owned());
         Layer::from([(
@@ -315,12 +325,12 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_in_entries_and_faults() {
-        let mut reader = Reader::new(Layer::new(), set("db.password", "hunter2"));
+        let mut reader = Reader::new(SHOP, Layer::new(), set("db.password", "hunter2"));
         reader.take_optional("db.password", |_| Ok("hunter2".to_owned()));
         let entries = reader.finish().unwrap();
         assert_eq!(entries[0].value, "********");
 
-        let mut reader = Reader::new(Layer::new(), set("db.api-key", "hunter2"));
+        let mut reader = Reader::new(SHOP, Layer::new(), set("db.api-key", "hunter2"));
         reader.take_optional("db.api-key", |_| {
             Err::<String, _>("must be long".to_owned())
         });

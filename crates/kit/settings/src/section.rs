@@ -17,7 +17,7 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 /// The settings of a service: Berth's, and its own.
 ///
 /// ```
-/// use berth_kit_settings::{Sections, ServiceSettings, Sources, load_as};
+/// use berth_kit_settings::{Sections, ServiceName, ServiceSettings, Sources, load_as};
 /// use garde::Validate;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -47,8 +47,8 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 ///     }
 /// }
 ///
-/// let name = "BERTH__ORDERS__PAGE_SIZE".into();
-/// let mut sources = Sources { file: None, environment: vec![(name, "50".into())] };
+/// let mut sources = Sources::new(ServiceName::new("shop"));
+/// sources.environment.push(("SHOP__ORDERS__PAGE_SIZE".into(), "50".into()));
 /// let (_, settings) = load_as::<Settings>(&sources)?;
 /// assert_eq!(settings.orders.page_size, 50);
 ///

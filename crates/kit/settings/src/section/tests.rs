@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::*;
+use crate::tests::BERTH;
 use crate::{Error, Loaded, Secret, SecretUrl, Sources, load_as};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, Validate)]
@@ -84,6 +85,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<(Loaded, Service), E
     std::fs::write(file.path(), toml).unwrap();
     let variables = environment.iter();
     load_as(&Sources {
+        service: BERTH,
         file: Some(file.path().to_owned()),
         environment: variables.map(|(k, v)| (k.into(), v.into())).collect(),
     })
@@ -244,7 +246,7 @@ fn what_is_no_section_is_told_to_its_programmer() {
         #[garde(skip)]
         needed: u8,
     }
-    let Err(error) = load_as::<Odd>(&Sources::default()) else {
+    let Err(error) = load_as::<Odd>(&Sources::new(BERTH)) else {
         panic!("two faults")
     };
     let text = error.to_string();
@@ -318,6 +320,7 @@ fn what_is_right_alone_and_wrong_together_is_a_fault() {
         .map(|(name, value)| (name.into(), value.into()))
         .into();
     let Err(error) = load_as::<Own>(&Sources {
+        service: BERTH,
         file: None,
         environment,
     }) else {

@@ -40,7 +40,7 @@ fn are_what_the_reference_says() {
         debug: Debug { routes: false },
     };
     assert_eq!(loaded.settings, expected);
-    assert_eq!(Settings::default(), expected);
+    assert_eq!(defaults(), expected);
     assert!(
         loaded
             .entries
@@ -54,11 +54,9 @@ fn are_what_the_reference_says() {
 #[test]
 fn file_is_the_complete_reference() {
     let text = layers::DEFAULTS;
-    assert_eq!(
-        from_file("a.toml", text).unwrap().settings,
-        Settings::default()
-    );
+    assert_eq!(from_file("a.toml", text).unwrap().settings, defaults());
     let all = text
+        .replace("# name = ", "name = ")
         .replace("# version = ", "version = ")
         .replace("# grace_period = ", "grace_period = ")
         .replace("# port = ", "port = ");
@@ -91,8 +89,8 @@ fn file_is_the_complete_reference() {
         .filter(|line| !line.starts_with("#   "));
     assert_eq!(
         commented.count(),
-        3,
-        "version, grace_period and management.port, and nothing else"
+        4,
+        "name, version, grace_period and management.port, and nothing else"
     );
 }
 
@@ -110,6 +108,7 @@ fn the_readme_has_every_key_and_its_default() {
             rows.push(format!("| `{section}.{name}` | `{value}` |"));
         }
     }
+    rows.push("| `app.name` | `\"berth\"` |".to_owned());
     rows.push("| `app.version` | the build's |".to_owned());
     rows.push("| `shutdown.grace_period` | unset |".to_owned());
     rows.push("| `management.port` | unset |".to_owned());
