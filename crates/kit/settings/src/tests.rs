@@ -50,6 +50,7 @@ const KEYS: [(&str, &str, &str); 25] = [
 fn defaults() -> Settings {
     let mut settings = Settings::default();
     BERTH.as_str().clone_into(&mut settings.app.name);
+    VERSION.clone_into(&mut settings.app.version);
     settings
 }
 
