@@ -81,7 +81,7 @@ impl Sections<'_> {
     ///
     /// `T` is a struct with `#[serde(default, deny_unknown_fields)]`, whose every field is written out. In the
     /// environment, a list or table is written as JSON. Its comments, and those of its fields, are in the
-    /// [`reference`](crate::reference).
+    /// [`reference()`](crate::reference()).
     pub fn take<T>(&mut self, name: &str) -> T
     where
         T: Default + Serialize + DeserializeOwned + Validate<Context: Default> + ToSchema,
