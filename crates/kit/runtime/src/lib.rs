@@ -57,6 +57,7 @@ pub use berth_kit_http::{
     BuildInfo, Conflict, InRequest, Mount, NO_STORE, Problem, Query, QueryError, RequestContext,
     RouteLimits, Routes, Scope, ServiceConfig, Survey, Valid, duration, in_request, scope,
 };
+pub use berth_kit_settings::reference as settings_reference;
 pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceName, ServiceSettings, Settings};
 pub use berth_kit_telemetry::prometheus;
 pub use berth_kit_transport::StopSignal;

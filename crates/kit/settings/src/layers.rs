@@ -15,7 +15,7 @@ use crate::fault::{Error, Fault, FileProblem, Origin, escape, quote};
 pub(crate) const DEFAULTS: &str = include_str!("../defaults.toml");
 
 /// Plain variables that every platform knows, and the keys they set.
-const PLAIN: [(&str, &str); 4] = [
+pub(crate) const PLAIN: [(&str, &str); 4] = [
     ("PORT", "server.port"),
     ("ENVIRONMENT", "app.environment"),
     ("APP_NAME", "app.name"),

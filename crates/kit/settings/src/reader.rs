@@ -8,7 +8,11 @@ use config::ValueKind;
 use crate::ServiceName;
 use crate::fault::{Fault, Faults, Origin, cut, is_secret, quote};
 use crate::layers::{Layer, Leaf, Raw};
+use crate::reference::Described;
 use crate::settings::{LogFormat, Workers};
+
+/// What is shown where a key has no value.
+pub(crate) const UNSET: &str = "(unset)";
 
 /// An effective setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,7 @@ pub(crate) struct Reader {
     /// What was set over the defaults and not taken yet.
     set: Layer,
     entries: Vec<Entry>,
+    described: Vec<Described>,
     faults: Vec<Fault>,
 }
 
@@ -84,6 +89,7 @@ impl Reader {
             defaults,
             set,
             entries: Vec::new(),
+            described: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -117,7 +123,7 @@ impl Reader {
         let (value, origin) = self.take_set(key, parse).unzip();
         let rendered = value
             .as_ref()
-            .map_or_else(|| "(unset)".to_owned(), Render::render);
+            .map_or_else(|| UNSET.to_owned(), Render::render);
         self.record(key, rendered, origin.unwrap_or(Origin::Default));
         value
     }
@@ -187,6 +193,21 @@ impl Reader {
     /// Adds a fault that no single key's parser finds.
     pub(crate) fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
+    }
+
+    /// Keeps what a section of the service's own tells of itself.
+    pub(crate) fn describe(&mut self, section: Described) {
+        self.described.push(section);
+    }
+
+    /// The sections of the service's own that were taken, in their order.
+    pub(crate) fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// The keys that were taken, in their order.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// Whether a key of this section was taken.

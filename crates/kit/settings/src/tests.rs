@@ -124,5 +124,6 @@ mod hostile_input;
 mod layering;
 mod names;
 mod readiness_checks;
+mod reference;
 mod refusals;
 mod reload;

@@ -6,13 +6,14 @@ use super::*;
 use crate::tests::{BERTH, VERSION};
 use crate::{Error, Loaded, Secret, SecretUrl, Sources, load_as};
 
-#[derive(Debug, PartialEq, Serialize, Deserialize, Validate)]
+#[derive(Debug, PartialEq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Orders {
     #[garde(range(min = 1, max = 100))]
     page_size: u32,
     #[garde(skip)]
     #[serde(with = "crate::duration")]
+    #[schema(value_type = String)]
     ttl: Duration,
     #[garde(skip)]
     express: bool,
@@ -34,7 +35,7 @@ struct Orders {
     retries: Option<u8>,
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Mail {
     key: Secret<String>,
@@ -242,7 +243,7 @@ fn what_is_no_section_is_told_to_its_programmer() {
             Self
         }
     }
-    #[derive(Default, Serialize, Deserialize, Validate)]
+    #[derive(Default, Serialize, Deserialize, Validate, ToSchema)]
     struct NoDefault {
         #[garde(skip)]
         needed: u8,
@@ -274,7 +275,7 @@ fn a_text_may_begin_like_json() {
 
 #[test]
 fn what_is_right_alone_and_wrong_together_is_a_fault() {
-    #[derive(Debug, Clone, Serialize, Deserialize, Validate)]
+    #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
     #[serde(default, try_from = "Unchecked")]
     struct Range {
         #[garde(skip)]

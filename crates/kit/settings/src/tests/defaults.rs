@@ -95,33 +95,6 @@ fn file_is_the_complete_reference() {
 }
 
 #[test]
-fn the_readme_has_every_key_and_its_default() {
-    const README: &str = include_str!("../../../../../README.md");
-    let mut section = "";
-    let mut rows = Vec::new();
-    for line in layers::DEFAULTS.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = name.trim_end_matches(']');
-        } else if !line.starts_with('#')
-            && let Some((name, value)) = line.split_once(" = ")
-        {
-            rows.push(format!("| `{section}.{name}` | `{value}` |"));
-        }
-    }
-    rows.push("| `app.name` | `\"berth\"` |".to_owned());
-    rows.push("| `app.version` | the build's |".to_owned());
-    rows.push("| `shutdown.grace_period` | unset |".to_owned());
-    rows.push("| `management.port` | unset |".to_owned());
-    assert_eq!(rows.len(), from_env(&[]).unwrap().entries.len());
-    for row in rows {
-        assert!(
-            README.contains(&row),
-            "README.md has no row that starts with {row}"
-        );
-    }
-}
-
-#[test]
 fn entries_render_as_toml() {
     let loaded = from_env(&[]).unwrap();
     let value = |key| entry(&loaded, key).value.as_str();
