@@ -31,7 +31,7 @@ pub fn reference<S: ServiceSettings>(service: ServiceName) -> String {
         };
         write_key(&mut text, service, &full, default.as_deref(), &key.about);
     }
-    let mut reader = Reader::new(service, layers::defaults(service), Layer::new());
+    let mut reader = Reader::new(service, layers::defaults(service, ""), Layer::new());
     let settings = Settings::read(&mut reader);
     S::read(settings, &mut Sections(&mut reader));
     for Described { section, document } in reader.described() {
@@ -66,7 +66,7 @@ fn introduction(service: ServiceName) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let command = command.join(" ");
-    let mut sources = Sources::new(service);
+    let mut sources = Sources::new(service, "");
     sources
         .environment
         .extend(mistakes.map(|(name, value)| (name.into(), value.into())));
