@@ -25,6 +25,10 @@ test-readiness:
 test-static: build-static
     BERTH_BIN="$PWD/target/berth" cargo test -p berth --test it
 
+# Hold the documents to what they say: links, recipes, and what a console shows of the binary.
+test-docs *binary:
+    docs/test.py {{ binary }}
+
 # Write crates/server/openapi.json, the contract that a test compares with what is served.
 openapi:
     WRITE_OPENAPI=1 cargo test --quiet -p berth --test it the_contract_is_the_one_in_the_repository
