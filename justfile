@@ -1,6 +1,12 @@
 # The container engine of the recipes that run or move an image.
 engine := env('ENGINE', 'docker')
 
+# What tries the kit.
+import 'crates/kit/kit.just'
+
+# What is Berth's own, and no service's.
+import? 'scripts/berth.just'
+
 # List the recipes.
 default:
     @just --list --unsorted
@@ -13,25 +19,9 @@ run *args:
 test *args:
     cargo test --workspace {{ args }}
 
-# Have Prometheus' own promtool judge the exposition (Debian: apt-get install prometheus).
-test-promtool:
-    cargo test -p berth --test it promtool -- --ignored
-
-# Readiness checks against real servers (Debian: apt-get install redis-server postgresql).
-test-readiness:
-    cargo test -p berth --all-features --test it _of_all_kinds -- --ignored
-
-# Run the tests of the process against the static release binary.
-test-static: build-static
-    BERTH_BIN="$PWD/target/berth" cargo test -p berth --test it
-
-# Hold the documents to what they say: links, recipes, and what a console shows of the binary.
-test-docs *binary:
-    docs/test.py {{ binary }}
-
 # Write crates/server/openapi.json, the contract that a test compares with what is served.
 openapi:
-    WRITE_OPENAPI=1 cargo test --quiet -p berth --test it the_contract_is_the_one_in_the_repository
+    WRITE_OPENAPI=1 cargo test --quiet -p berth --test service the_contract_is_the_one_in_the_repository
 
 # Format the code.
 fmt:
@@ -41,7 +31,7 @@ fmt:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
-    cargo clippy -p berth --all-targets --all-features --locked -- -D warnings
+    cargo clippy -p berth -p berth-kit --all-targets --all-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 # Build target/berth: one static, stripped file that needs nothing of the system it runs on.
@@ -61,38 +51,6 @@ build-static:
 # Build the image with docker, podman or buildah, whichever is there.
 build-image tag="berth:dev":
     docker/build-image.sh {{ tag }}
-
-# Build target/berth-bench, what Berth is measured against.
-build-bench: build-static (build-bench-binary "berth-bench")
-
-[private]
-build-bench-binary binary:
-    docker/static.sh cargo build --release --locked -p berth-bench --bin {{ binary }}
-    cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/{{ binary }}" target/{{ binary }}
-
-# Compare with raw actix-web, ready-made middleware, nginx and axum; `--readme` takes the figures over.
-bench *args: build-bench
-    .ci/need wrk wrk
-    .ci/need nginx nginx-light
-    crates/bench/bench.py target/berth target/berth-bench {{ args }}
-
-# Compare what 1, 50 and 200 routes cost, with raw actix-web and axum.
-bench-routes *args: (build-bench-binary "berth-bench-routes")
-    .ci/need wrk wrk
-    crates/bench/routes.py target/berth-bench-routes {{ args }}
-
-# Count the instructions of a request and compare with the last count.
-bench-instructions *args: build-bench
-    .ci/need valgrind valgrind
-    crates/bench/instructions.py target/berth target/berth-bench {{ args }}
-
-# Try to break target/berth, in a few minutes; `--long` for what is rare. Needs root and Linux.
-torture *args: build-static
-    crates/server/tests/torture/run.sh {{ args }}
-
-# Fuzz each parser for so many seconds.
-fuzz *seconds:
-    crates/fuzz/run.sh {{ seconds }}
 
 # Run the image on port 8080, with as few rights as it needs.
 run-image tag="berth:dev":

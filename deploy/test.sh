@@ -3,7 +3,7 @@
 #
 #     deploy/test.sh [lint] [manifests] [observability] [recipes] [rollout]
 #
-# Without a name: all of them. BERTH_BIN is the binary to try, else one is built.
+# Without a name: all of them. SERVICE_BIN is the binary to try, else one is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,12 +32,12 @@ crd_schemas() {
 }
 
 binary() {
-    if [ -z "${BERTH_BIN:-}" ]; then
+    if [ -z "${SERVICE_BIN:-}" ]; then
         cargo build --quiet --locked -p berth
-        BERTH_BIN=$PWD/target/debug/berth
+        SERVICE_BIN=$PWD/target/debug/berth
     fi
-    BERTH_BIN=$(realpath "$BERTH_BIN")
-    export BERTH_BIN
+    SERVICE_BIN=$(realpath "$SERVICE_BIN")
+    export SERVICE_BIN
 }
 
 lint() {

@@ -26,7 +26,7 @@ sys.dont_write_bytecode = True
 from servers import OUT, TARGET, Kind, Server, all_kinds  # noqa: E402
 
 PAGE = pathlib.Path("docs/performance.md")
-PLOT = pathlib.Path("crates/bench/bench.svg")
+PLOT = pathlib.Path("docs/bench.svg")
 FEW, MANY = 32, 1000  # Connections.
 BAR = "nginx, JSON log", "Berth, metrics + JSON log"
 

@@ -9,7 +9,7 @@ import yaml
 
 DEPLOY = pathlib.Path(__file__).resolve().parent.parent
 WORK = pathlib.Path(os.environ["WORK"])
-BERTH = os.environ["BERTH_BIN"]
+PROGRAM = os.environ["SERVICE_BIN"]
 
 
 def kustomize(folder: pathlib.Path) -> list[dict]:

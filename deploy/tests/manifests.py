@@ -12,7 +12,7 @@ import unittest
 import kubernetes_validate
 
 from common import (
-    BERTH, DEPLOY, WORK, composition, copy_of_deploy, folders, kustomize, settings_of, the,
+    DEPLOY, PROGRAM, WORK, composition, copy_of_deploy, folders, kustomize, settings_of, the,
 )
 from processes import clean_environment, free_port, get, wait_for
 
@@ -275,7 +275,7 @@ class Security(unittest.TestCase):
 class Lifecycle(unittest.TestCase):
     """The manifests, the settings they mount and the binary agree."""
 
-    def berth(self, objects: list[dict], *arguments: str, **more: str):
+    def service(self, objects: list[dict], *arguments: str, **more: str):
         """The binary, with the mounted settings and the container's own environment."""
         container = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
         folder = WORK / "mounted" / settings_of(objects)["metadata"]["name"]
@@ -288,12 +288,12 @@ class Lifecycle(unittest.TestCase):
         self.assertIn(str(folder), env["BERTH_CONFIG"])
         self.assertNotIn("args", container)
         return subprocess.Popen(
-            [BERTH, *arguments], env=clean_environment(**env, **more),
+            [PROGRAM, *arguments], env=clean_environment(**env, **more),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
     def effective(self, objects: list[dict]) -> dict[str, str]:
-        process = self.berth(objects, "check")
+        process = self.service(objects, "check")
         out, err = process.communicate(timeout=10)
         self.assertEqual(process.returncode, 0, err)
         lines = (line.split("=", 1) for line in out.splitlines() if "=" in line)
@@ -311,7 +311,7 @@ class Lifecycle(unittest.TestCase):
         settings_of(objects)["metadata"]["name"] += "-broken"
         volumes = the(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]
         volumes[0]["configMap"]["name"] += "-broken"
-        process = self.berth(objects, "check")
+        process = self.service(objects, "check")
         self.assertIn("grace_period", process.communicate(timeout=10)[1])
         self.assertEqual(process.returncode, 2)
 
@@ -370,7 +370,7 @@ class Lifecycle(unittest.TestCase):
                 self.assertEqual([p["targetPort"] for p in service["spec"]["ports"]], ["http"])
 
                 port, private = free_port(), free_port()
-                server = self.berth(objects, PORT=str(port), BERTH__MANAGEMENT__PORT=str(private))
+                server = self.service(objects, PORT=str(port), BERTH__MANAGEMENT__PORT=str(private))
                 try:
                     wait_for(f"http://127.0.0.1:{port}/health", server)
                     self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/health")

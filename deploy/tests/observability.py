@@ -15,7 +15,7 @@ import urllib.parse
 import promql_parser as promql
 import yaml
 
-from common import BERTH, DEPLOY, WORK, kustomize, settings_of
+from common import DEPLOY, PROGRAM, WORK, kustomize, settings_of
 from processes import clean_environment, free_port, get, wait_for
 
 PROMETHEUS = DEPLOY / "prometheus"
@@ -111,11 +111,11 @@ class Observability(unittest.TestCase):
 
         settings = cls.folder / "settings.toml"
         settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "dev"))["data"]["settings.toml"])
-        berth = cls.start("berth", [BERTH, "--config", settings],
+        process = cls.start("berth", [PROGRAM, "--config", settings],
                           clean_environment(PORT=str(cls.port), BERTH__MANAGEMENT__PORT=str(cls.private),
                                             BERTH__READINESS__CHECKS=(
                               f"[{{ name = 'self', url = 'tcp://127.0.0.1:{cls.port}' }}]")))
-        wait_for(f"http://127.0.0.1:{cls.port}/ready", berth)
+        wait_for(f"http://127.0.0.1:{cls.port}/ready", process)
 
         # The shipped configuration but for the address and the pace, with the shipped rules.
         config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
@@ -282,7 +282,7 @@ class Rehearsal(unittest.TestCase):
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         settings = self.folder / "settings.toml"
         settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "dev"))["data"]["settings.toml"])
-        self.run_beside("berth", [BERTH, "--config", settings],
+        self.run_beside("berth", [PROGRAM, "--config", settings],
                         f"http://127.0.0.1:{self.private}/ready",
                         clean_environment(PORT=str(self.port), BERTH__MANAGEMENT__PORT=str(self.private)))
         self.run_beside("prometheus", [

@@ -47,20 +47,20 @@ class Served(NamedTuple):
 class Instance:
     """One place that a process of ours serves from."""
 
-    def __init__(self, name: str, berth: str, settings: pathlib.Path, folder: pathlib.Path):
-        self.name, self.berth, self.settings, self.port = name, berth, settings, free_port()
+    def __init__(self, name: str, command: list, prefix: str, folder: pathlib.Path):
+        self.name, self.command, self.prefix, self.port = name, command, prefix, free_port()
         self.log = open(folder / f"{name}.log", "a")
         self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [self.berth, "--config", self.settings], stdout=self.log, stderr=self.log,
+            self.command, stdout=self.log, stderr=self.log,
             # The settings of the cluster, with a shorter delay and without a line per request.
             # Slow requests are there for the load.
-            env=clean_environment(
-                PORT=str(self.port), BERTH__MANAGEMENT__PORT="0", BERTH__LOG__ACCESS="false",
-                BERTH__SHUTDOWN__DRAIN_DELAY=f"{DRAIN_DELAY_S}s", BERTH__DEBUG__ROUTES="true",
-            ),
+            env=clean_environment(PORT=str(self.port), **{
+                f"{self.prefix}MANAGEMENT__PORT": "0", f"{self.prefix}LOG__ACCESS": "false",
+                f"{self.prefix}SHUTDOWN__DRAIN_DELAY": f"{DRAIN_DELAY_S}s", f"{self.prefix}DEBUG__ROUTES": "true",
+            }),
         )
         wait_for(f"http://127.0.0.1:{self.port}/ready", self.process)
 
@@ -124,14 +124,14 @@ backend berth
 class Rollout:
     """The instances and HAProxy, from their start until the end of a `with`."""
 
-    def __init__(self, berth: str, settings: pathlib.Path, folder: pathlib.Path):
+    def __init__(self, program: str, settings: pathlib.Path, folder: pathlib.Path, prefix: str):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.script = wrk_script(folder / "report.lua")
         with contextlib.ExitStack() as started:
             self.instances = []
             for name in ("one", "two"):
-                self.instances.append(Instance(name, berth, settings, folder))
+                self.instances.append(Instance(name, [program, "--config", settings], prefix, folder))
                 started.callback(self.instances[-1].end, signal.SIGKILL)
             self.proxy = HAProxy(self.instances, folder)
             started.callback(self.proxy.stop)

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from common import BERTH, DEPLOY, WORK, kustomize, settings_of
+from common import DEPLOY, PROGRAM, WORK, kustomize, settings_of
 from replacements import Rollout
 
 REPLACEMENTS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
@@ -18,7 +18,7 @@ KILLS = 2
 def main() -> int:
     settings = WORK / "rollout.toml"
     settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "production"))["data"]["settings.toml"])
-    with Rollout(BERTH, settings, WORK / "rollout") as rollout:
+    with Rollout(PROGRAM, settings, WORK / "rollout", prefix="BERTH__") as rollout:
         started = time.monotonic()
         rolled = rollout.replace(REPLACEMENTS, signal.SIGTERM)
         took = time.monotonic() - started

@@ -1,4 +1,4 @@
-//! The settings of the service: Berth's sections, which `crates/kit/settings/defaults.toml` lists, and its own.
+//! The settings of the service: the kit's sections, which `crates/kit/settings/defaults.toml` lists, and its own.
 //!
 //! To add one: write its type as [`ServiceSettings`] shows it, give [`Settings`] a field for it, and take it below.
 
@@ -7,12 +7,12 @@ use berth_kit_settings::{Sections, ServiceSettings};
 /// The settings of the service.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Berth's sections.
-    pub berth: berth_kit_settings::Settings,
+    /// The kit's sections.
+    pub kit: berth_kit_settings::Settings,
 }
 
 impl ServiceSettings for Settings {
-    fn read(berth: berth_kit_settings::Settings, _sections: &mut Sections<'_>) -> Self {
-        Self { berth }
+    fn read(kit: berth_kit_settings::Settings, _sections: &mut Sections<'_>) -> Self {
+        Self { kit }
     }
 }

@@ -22,7 +22,7 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 /// use serde::{Deserialize, Serialize};
 ///
 /// pub struct Settings {
-///     pub berth: berth_kit_settings::Settings,
+///     pub kit: berth_kit_settings::Settings,
 ///     pub orders: Orders,
 /// }
 ///
@@ -42,8 +42,8 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 /// }
 ///
 /// impl ServiceSettings for Settings {
-///     fn read(berth: berth_kit_settings::Settings, sections: &mut Sections<'_>) -> Self {
-///         Self { berth, orders: sections.take("orders") }
+///     fn read(kit: berth_kit_settings::Settings, sections: &mut Sections<'_>) -> Self {
+///         Self { kit, orders: sections.take("orders") }
 ///     }
 /// }
 ///
@@ -59,13 +59,13 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 /// ```
 pub trait ServiceSettings: Sized {
     /// Takes the sections of the service's own.
-    fn read(berth: Settings, sections: &mut Sections<'_>) -> Self;
+    fn read(kit: Settings, sections: &mut Sections<'_>) -> Self;
 }
 
 /// A service without a section of its own.
 impl ServiceSettings for Settings {
-    fn read(berth: Settings, _: &mut Sections<'_>) -> Self {
-        berth
+    fn read(kit: Settings, _: &mut Sections<'_>) -> Self {
+        kit
     }
 }
 

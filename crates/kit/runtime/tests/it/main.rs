@@ -1,4 +1,4 @@
-//! Drives the real binary over real sockets with real signals.
+//! Drives the example `hello` as a real process, over real sockets and with real signals.
 //!
 //! Each test starts its own server on a port that the system picks, so they run side by side.
 
@@ -11,6 +11,8 @@ mod cli;
 mod contract;
 mod debug_routes;
 mod errors;
+#[path = "../support/examples.rs"]
+mod examples;
 mod lifecycle;
 mod logs;
 mod management;

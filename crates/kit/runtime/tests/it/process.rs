@@ -8,14 +8,15 @@ use std::{
 
 use berth_testkit::{Process, service};
 
+use super::examples;
+
 /// A running server.
 pub(crate) struct Berth(Process);
 
-/// The binary under test: what cargo has built, or what `BERTH_BIN` names, such as the static
-/// release build.
+/// The example `hello`: what cargo has built, or what `HELLO_BIN` names, such as the static release build.
 pub(crate) fn program() -> PathBuf {
-    let built = || env!("CARGO_BIN_EXE_berth").into();
-    std::env::var_os("BERTH_BIN").map_or_else(built, PathBuf::from)
+    let built = || examples::program("hello");
+    std::env::var_os("HELLO_BIN").map_or_else(built, PathBuf::from)
 }
 
 /// The binary, with no settings but these.

@@ -7,7 +7,7 @@ import sys
 import common
 from common import short_or_long, trial
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[4]
+REPOSITORY = pathlib.Path(__file__).resolve().parents[5]
 
 # Behind our own folder: what has the same name there is not meant.
 sys.path.append(str(REPOSITORY / "deploy" / "tests"))
@@ -16,13 +16,28 @@ from replacements import Rollout  # noqa: E402
 
 KILLS = 2
 
+# Those of a cluster. Not the ones in deploy/, where a service has sections of its own.
+SETTINGS = """
+[server]
+workers = 2
+request_timeout = "15s"
+
+[shutdown]
+timeout = "20s"
+grace_period = "30s"
+
+[log]
+format = "json"
+"""
+
 
 @trial("rollout")
 def rollout() -> str:
     """Stops and starts, with the settings of the cluster; and two kills, to see that a failure is seen."""
     replacements = short_or_long(20, 100)
-    settings = REPOSITORY / "deploy" / "overlays" / "production" / "settings.toml"
-    with Rollout(common.BERTH, settings, common.WORK / "rollout") as instances:
+    settings = common.WORK / "rollout.toml"
+    settings.write_text(SETTINGS)
+    with Rollout(common.BERTH, settings, common.WORK / "rollout", prefix="BERTH__") as instances:
         rolled = instances.replace(replacements, signal.SIGTERM)
         killed = instances.replace(KILLS, signal.SIGKILL)
     for served in rolled:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tries to break the real binary, and says for each trial what came of it.
 
-    crates/server/tests/torture/torture.py BERTH [--long] [TRIAL ...]
+    crates/kit/runtime/tests/torture/torture.py BERTH [--long] [TRIAL ...]
 
 BERTH is the static release binary. Without names, all trials run, in their short form, in a few
 minutes; --long gives each the time that finds what is rare. Prints a line with a figure a trial, and

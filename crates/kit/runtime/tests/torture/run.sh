@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs the torture trials on target/berth, the static release binary; installs what they need.
+# Runs the torture trials on target/hello, the static release binary; installs what they need.
 #
-#     crates/server/tests/torture/run.sh [--long] [TRIAL ...]
+#     crates/kit/runtime/tests/torture/run.sh [--long] [TRIAL ...]
 #
 # Needs Linux, root and, where something is missing, Debian.
 set -euo pipefail
-cd "$(dirname "$0")/../../../.."
+cd "$(dirname "$0")/../../../../.."
 
 export PYTHONDONTWRITEBYTECODE=1
-here=crates/server/tests/torture
+here=crates/kit/runtime/tests/torture
 venv=target/torture-venv
 
 .ci/need haproxy haproxy
@@ -25,8 +25,8 @@ fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
 PATH=$PWD/$venv/bin:$PATH
 
-if [ ! -x target/berth ]; then
-    echo "torture/run.sh: there is no target/berth: run \`just build-static\`" >&2
+if [ ! -x target/hello ]; then
+    echo "torture/run.sh: there is no target/hello: run \`just build-hello\`" >&2
     exit 1
 fi
-exec python3 "$here/torture.py" target/berth "$@"
+exec python3 "$here/torture.py" target/hello "$@"
