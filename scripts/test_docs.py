@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Holds the documents to what they say: `just test-docs`, or
 
-    docs/test.py [BINARY]
+    scripts/test_docs.py [BINARY]
 
-Links and their anchors lead somewhere, the README is short, each `just X` is a recipe, the map of crates is true, and
+Links and their anchors lead somewhere, also in a service that has these pages from `just new`; the README is short, each `just X` is a recipe, the map of crates is true, and
 what a `console` block shows is what comes. BINARY is what is asked; without it, `cargo build` makes it.
 
 A block is run with a server of its own, in the root of the repository. `localhost:8080` is its port,
@@ -31,8 +31,14 @@ import tempfile
 import time
 import urllib.request
 
+sys.dont_write_bytecode = True
+import new  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 README_LINES = 200
+# What `just new` makes the README of a service.
+SERVICE_README = ROOT / "scripts" / "README.md"
 VARIES = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
     (r'"(uptime|age|waited|reverts_in)":"[^"]*"', r'"\1":"<duration>"'),
@@ -50,7 +56,7 @@ faults: list[str] = []
 
 def documents() -> list[pathlib.Path]:
     """Every page that people read."""
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    pages = [README, ROOT / "CHANGELOG.md", SERVICE_README]
     for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("examples", "**/README.md")]:
         pages += sorted((ROOT / folder).glob(pattern))
     return [page for page in pages if page.exists()]
@@ -61,12 +67,6 @@ def fault(page: pathlib.Path, text: str, what: str, start: int = 0) -> None:
     line = text.count("\n", 0, max(text.find(what.split("\n")[0], start), start)) + 1
     faults.append(f"{page.relative_to(ROOT)}:{line}: {what.strip()}")
     print(f"  {faults[-1]}")
-
-
-def without_code(text: str) -> str:
-    """The prose alone, with as many lines."""
-    text = FENCE.sub(lambda block: "\n" * block[0].count("\n"), text)
-    return re.sub(r"`[^`\n]*`", "", text)
 
 
 def anchors(page: pathlib.Path) -> set[str]:
@@ -80,16 +80,24 @@ def anchors(page: pathlib.Path) -> set[str]:
     return found
 
 
+def is_in_services(path: pathlib.Path) -> bool:
+    """Whether `just new` takes it along."""
+    return path == SERVICE_README or not f"{os.path.relpath(path, ROOT)}/".startswith(new.LEFT_OUT)
+
+
 def check_links(page: pathlib.Path, text: str) -> None:
     """That each leads somewhere; those that lead out of here are looked at, not followed."""
-    for target in LINK.findall(without_code(text)):
+    for target in LINK.findall(re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))):
         if re.match(r"[a-z]+:", target):
             if not re.fullmatch(r"(https?://[\w.-]+(:\d+)?(/\S*)?|mailto:\S+@\S+)", target):
                 fault(page, text, target)
             continue
         path, _, anchor = target.partition("#")
-        there = (page.parent / path).resolve() if path else page
-        if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
+        base = ROOT if page == SERVICE_README else page.parent
+        there = (base / path).resolve() if path else page
+        if is_in_services(page) and not is_in_services(there) and there != README:
+            fault(page, text, f"({target}), which services do not have")
+        elif not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
             fault(page, text, f"({target})")
 
 
@@ -107,26 +115,25 @@ def check_map(text: str) -> None:
     manifests = [*ROOT.glob("crates/*/Cargo.toml"), *ROOT.glob("crates/kit/*/Cargo.toml")]
     there = {}
     for manifest in manifests:
-        name = re.search(r'^name = "(.*)"$', manifest.read_text(), re.M)
-        there[str(manifest.parent.relative_to(ROOT))] = name[1] if name else ""
-    for measurement in ("crates/bench", "crates/fuzz"):
-        there.pop(measurement, None)
+        folder = str(manifest.parent.relative_to(ROOT))
+        if folder not in ("crates/bench", "crates/fuzz"):
+            there[folder] = re.findall(r'^name = "(.*)"$', manifest.read_text(), re.M)[0]
     for folder in sorted(shown.keys() | there.keys()):
         if shown.get(folder) != there.get(folder):
-            fault(ROOT / "README.md", text, f"{folder}  {shown.get(folder)}, which is {there.get(folder)}")
+            fault(README, text, f"{folder}  {shown.get(folder)}, which is {there.get(folder)}")
 
 
-def free_port() -> int:
+def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        return str(listener.getsockname()[1])
 
 
 class Server:
     """The service, with these variables, as long as a block runs."""
 
-    def __init__(self, binary: pathlib.Path, variables: str, folder: str):
-        self.ports = {"8080": str(free_port()), "9090": str(free_port())}
-        given = dict(pair.split("=", 1) for pair in shlex.split(variables))
+    def __init__(self, binary: pathlib.Path, settings: str, folder: str):
+        self.ports = {"8080": free_port(), "9090": free_port()}
+        given = dict(pair.split("=", 1) for pair in shlex.split(settings))
         if "BERTH__MANAGEMENT__PORT" in given:
             given["BERTH__MANAGEMENT__PORT"] = self.ports["9090"]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BERTH_")}
@@ -134,9 +141,8 @@ class Server:
         (pathlib.Path(folder) / ".curlrc").write_text("silent\n")
         self.environment = clean | {"PATH": f"{folder}:{os.environ['PATH']}", "CURL_HOME": folder}
         self.log = open(pathlib.Path(folder) / "log", "w+")
-        self.process = subprocess.Popen(
-            [binary], env=self.environment | {"PORT": self.ports["8080"]} | given, stderr=self.log
-        )
+        variables = self.environment | {"PORT": self.ports["8080"]} | given
+        self.process = subprocess.Popen([binary], env=variables, stderr=self.log)
 
     def __enter__(self) -> "Server":
         for _ in range(200):
@@ -158,9 +164,8 @@ class Server:
     def run(self, command: str) -> subprocess.CompletedProcess:
         for usual, port in self.ports.items():
             command = command.replace(f"localhost:{usual}", f"localhost:{port}")
-        return subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60
-        )
+        shell = ["bash", "-c", command]
+        return subprocess.run(shell, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60)
 
 
 def alike(text: str) -> str:
@@ -196,12 +201,10 @@ def check_console(page: pathlib.Path, text: str, binary: pathlib.Path) -> int:
     """Runs what is to be run; gives how many commands that were."""
     count = 0
     for block in FENCE.finditer(text):
-        if block["kind"] != "console":
-            continue
         mark = re.fullmatch(r"<!-- (not run|run with): (.+) -->\n", block["mark"] or "")
         if block["mark"] and not mark:
             fault(page, text, block["mark"], block.start())
-        if mark and mark[1] == "not run":
+        if block["kind"] != "console" or (mark and mark[1] == "not run"):
             continue
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "berth").symlink_to(binary)
@@ -210,12 +213,9 @@ def check_console(page: pathlib.Path, text: str, binary: pathlib.Path) -> int:
                     count += 1
                     done = server.run(command)
                     printed = done.stdout + done.stderr
-                    if shown and alike(printed) != alike(shown):
+                    if alike(printed) != alike(shown) if shown else done.returncode:
                         fault(page, text, f"$ {command}", block.start())
-                        print(f"    shown:   {alike(shown)}\n    printed: {alike(printed)}")
-                    elif not shown and done.returncode:
-                        fault(page, text, f"$ {command}", block.start())
-                        print(f"    ended with {done.returncode}: {printed.strip()}")
+                        print(f"    shown:   {alike(shown)}\n    printed: {alike(printed)}, and {done.returncode}")
     return count
 
 
@@ -225,17 +225,20 @@ def main() -> None:
     else:
         subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "berth"], cwd=ROOT, check=True)
         binary = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "debug" / "berth"
-    recipes = set(re.findall(r"^([a-z][\w-]*)[^\n:]*:(?!=)", (ROOT / "justfile").read_text(), re.M))
+    justfile = (ROOT / "justfile").read_text()
+    imported = [(ROOT / path).read_text() for path in re.findall(r"^import\?? '(.*)'$", justfile, re.M)]
+    recipes = set(re.findall(r"^([a-z][\w-]*)[^\n:]*:(?!=)", "\n".join([justfile, *imported]), re.M))
     pages, count = documents(), 0
     for page in pages:
         text = page.read_text()
         check_links(page, text)
         check_recipes(page, text, recipes)
+        if page == SERVICE_README:
+            continue
         count += check_console(page, text, binary)
-    readme = (ROOT / "README.md").read_text()
-    check_map(readme)
-    if (lines := readme.count("\n")) > README_LINES:
-        fault(ROOT / "README.md", readme, f"{lines} lines, of {README_LINES}")
+    check_map(README.read_text())
+    if (lines := README.read_text().count("\n")) > README_LINES:
+        fault(README, "", f"{lines} lines, of {README_LINES}")
     if faults or not count:
         sys.exit(f"{len(faults)} faults in the documents, {count} commands run")
     print(f"{len(pages)} documents hold: links, recipes, the map, {count} commands")
