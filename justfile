@@ -23,6 +23,10 @@ test *args:
 openapi:
     WRITE_OPENAPI=1 cargo test --quiet -p berth --test service the_contract_is_the_one_in_the_repository
 
+# Write docs/settings.md, the reference of the settings, which a test compares with what the program knows.
+settings-reference:
+    WRITE_SETTINGS=1 cargo test --quiet -p berth --test settings the_reference_is_the_one_in_the_repository
+
 # Format the code.
 fmt:
     cargo fmt --all

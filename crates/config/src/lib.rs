@@ -1,6 +1,7 @@
 //! The settings of the service: the kit's sections, which `crates/kit/settings/defaults.toml` lists, and its own.
 //!
-//! To add one: write its type as [`ServiceSettings`] shows it, give [`Settings`] a field for it, and take it below.
+//! To add one: write its type as [`ServiceSettings`] shows it, give [`Settings`] a field for it, take it below, and have
+//! `just settings-reference` write its comments into `docs/settings.md`.
 
 use berth_kit_settings::{Sections, ServiceSettings};
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_berth");
 
 fn start(environment: &[(&str, &str)]) -> Process {
-    Process::start(service(PROGRAM, environment))
+    Process::start(service("berth", PROGRAM, environment))
 }
 
 #[track_caller]

@@ -14,7 +14,7 @@ use actix_rt::System;
 use actix_web::{App, HttpServer, Resource, Scope, web};
 use anyhow::Context as _;
 use axum::Router;
-use berth_kit::{Build, Routes, Runtime, Settings};
+use berth_kit::{Build, Routes, Runtime, ServiceName, Settings};
 use utoipa::openapi::{
     HttpMethod, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, path::OperationBuilder,
 };
@@ -37,6 +37,7 @@ fn serve() -> anyhow::Result<ExitCode> {
     match kind.as_str() {
         "berth" | "berth-scopes" => {
             let build = Build {
+                name: ServiceName::new("berth"),
                 version: env!("CARGO_PKG_VERSION"),
                 revision: "unknown",
                 rustc: "unknown",

@@ -5,13 +5,15 @@ use std::{process::ExitCode, time::SystemTime};
 
 use actix_web::{HttpResponse, get, web};
 use berth_kit::{
-    Build, BuildInfo, NO_STORE, Problem, Query, Result, Routes, Runtime, ServiceConfig, Settings,
+    Build, BuildInfo, NO_STORE, Problem, Query, Result, Routes, Runtime, ServiceConfig,
+    ServiceName, Settings,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 fn main() -> ExitCode {
     let build = Build {
+        name: const { ServiceName::new("berth") },
         version: env!("CARGO_PKG_VERSION"),
         revision: "unknown",
         rustc: env!("CARGO_PKG_RUST_VERSION"),

@@ -8,10 +8,11 @@
 use std::{env, future::pending, process::ExitCode, thread, time::Duration};
 
 use actix_web::rt::time::sleep;
-use berth_kit::{Build, Result, Routes, Runtime, Settings, StopSignal};
+use berth_kit::{Build, Result, Routes, Runtime, ServiceName, Settings, StopSignal};
 
 fn main() -> ExitCode {
     let build = Build {
+        name: ServiceName::new("berth"),
         version: env!("CARGO_PKG_VERSION"),
         revision: "unknown",
         rustc: "unknown",

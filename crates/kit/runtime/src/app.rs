@@ -316,6 +316,7 @@ mod tests {
         get,
         test::{self, TestRequest},
     };
+    use berth_kit_settings::ServiceName;
     use serde_json::Value;
 
     use super::*;
@@ -378,6 +379,7 @@ mod tests {
             let survey = routes.survey().await.unwrap();
             assert_eq!(survey.undocumented(), [""; 0]);
             let build = Build {
+                name: ServiceName::new("shop"),
                 version: "1",
                 revision: "",
                 rustc: "",

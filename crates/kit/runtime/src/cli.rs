@@ -8,7 +8,7 @@ use std::{
 };
 
 use berth_kit_http::Routes;
-use berth_kit_settings::{Error, Loaded, ServiceSettings, Sources};
+use berth_kit_settings::{Error, Loaded, ServiceName, ServiceSettings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
@@ -18,13 +18,15 @@ use crate::{
     signals::{self, Signals},
 };
 
-const AFTER_HELP: &str = "\
+fn after_help(name: ServiceName) -> String {
+    format!(
+        "\
 Settings come from, later wins:
   1. the built-in defaults
-  2. the file given by --config or BERTH_CONFIG (.toml, .yaml or .yml)
-  3. environment variables BERTH__SECTION__KEY, such as BERTH__SERVER__REQUEST_TIMEOUT=10s
+  2. the file given by --config or {file} (.toml, .yaml or .yml)
+  3. environment variables {prefix}SECTION__KEY, such as {example}=10s
   4. PORT, ENVIRONMENT, APP_NAME and VERSION
-`berth check` lists every setting, its value and where the value came from.
+`{name} check` lists every setting, its value and where the value came from.
 
 Signals: SIGTERM or SIGINT drains and stops; a second one stops at once. SIGHUP reads the settings
 file again, as a change of the file does.
@@ -36,15 +38,22 @@ Exit codes:
   128 + n  stopped at once by a second signal n
 
 Examples:
-  berth                               serve on port 8080
-  PORT=9000 berth                     serve on port 9000
-  berth --config berth.toml check     is this file right?";
+  {name}
+      serve on port 8080
+  PORT=9000 {name}
+      serve on port 9000
+  {name} --config {name}.toml check
+      is this file right?",
+        file = name.config_variable(),
+        prefix = name.prefix(),
+        example = name.variable("server.request_timeout"),
+    )
+}
 
 /// A cloud-native HTTP service: serves until SIGTERM, then drains.
 #[derive(Debug, Parser)]
-#[command(name = "berth", after_help = AFTER_HELP)]
 struct Cli {
-    /// Settings file, TOML or YAML [default: what `BERTH_CONFIG` names]
+    /// Settings file, TOML or YAML
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
@@ -71,13 +80,26 @@ impl Cli {
     /// The command line of this process; ends it where that is wrong, or asks for help.
     fn of_process(build: Build) -> Self {
         let Build {
+            name,
             version,
             revision,
             rustc,
         } = build;
         let version = format!("{version} (revision {revision}, rustc {rustc})");
-        let matches = Self::command().version(version).get_matches();
+        let matches = Self::command_of(name).version(version).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line as this service has it.
+    fn command_of(name: ServiceName) -> clap::Command {
+        let file = format!(
+            "Settings file, TOML or YAML [default: what {} names]",
+            name.config_variable()
+        );
+        Self::command()
+            .name(name.as_str())
+            .after_help(after_help(name))
+            .mut_arg("config", |arg| arg.help(file))
     }
 }
 
@@ -95,7 +117,7 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         }
     };
     let Cli { config, command } = Cli::of_process(build);
-    let sources = Sources::from_process(config);
+    let sources = Sources::from_process(build.name, config);
     let wanted = sources.clone();
     // The settings file may be on a file system that hangs, and standard output a full pipe.
     let prepared = interruptible(&mut signals, move || {
@@ -160,5 +182,29 @@ fn print_settings(loaded: &Loaded) -> ExitCode {
             eprintln!("cannot print the settings: {error}");
             ExitCode::from(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_is_the_services_own() {
+        let name = ServiceName::new("my-shop");
+        let mut command = Cli::command_of(name).version("1.2.3");
+        let help = command.render_long_help().to_string();
+        for text in [
+            "Usage: my-shop [OPTIONS] [COMMAND]",
+            "[default: what MY_SHOP_CONFIG names]",
+            "--config or MY_SHOP_CONFIG (",
+            "variables MY_SHOP__SECTION__KEY, such as MY_SHOP__SERVER__REQUEST_TIMEOUT=10s",
+            "`my-shop check` lists",
+            "PORT=9000 my-shop\n",
+        ] {
+            assert!(help.contains(text), "{text} in {help}");
+        }
+        assert!(!help.to_lowercase().contains("berth"), "{help}");
+        assert_eq!(command.render_version(), "my-shop 1.2.3\n");
     }
 }

@@ -22,9 +22,12 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     # macro_rules! build { () => { berth_kit::Build { version: "1", revision: "", rustc: "" } } }
-//!     # let info = build!();
-//!     berth_kit::run(info, build)
+//!     # let name = berth_kit::ServiceName::new("shop");
+//!     # let info = berth_kit::Build { name, version: "1", revision: "", rustc: "" };
+//!     # /*
+//!     berth_kit::run(berth_kit::build_info!(), build)
+//!     # */
+//!     # berth_kit::run(info, build)
 //! }
 //! ```
 
@@ -54,7 +57,8 @@ pub use berth_kit_http::{
     BuildInfo, Conflict, InRequest, Mount, NO_STORE, Problem, Query, QueryError, RequestContext,
     RouteLimits, Routes, Scope, ServiceConfig, Survey, Valid, duration, in_request, scope,
 };
-pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceSettings, Settings};
+pub use berth_kit_settings::reference as settings_reference;
+pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceName, ServiceSettings, Settings};
 pub use berth_kit_telemetry::prometheus;
 pub use berth_kit_transport::StopSignal;
 pub use runtime::{Build, Runtime};

@@ -166,7 +166,7 @@ async fn settings(in_force: web::Data<InForce>) -> HttpResponse {
 #[serde(deny_unknown_fields)]
 #[schema(as = LogFilterWanted)]
 struct Wanted {
-    #[schema(examples("info,berth=debug"))]
+    #[schema(examples("info,berth_kit=debug"))]
     filter: String,
     /// At most 1d; 10m where it is left out
     r#for: Option<Text>,
@@ -178,7 +178,7 @@ struct Wanted {
 #[schema(as = LogFilter)]
 struct Current {
     /// In force
-    #[schema(examples("info,berth=debug"))]
+    #[schema(examples("info,berth_kit=debug"))]
     filter: String,
     /// Of the settings
     #[schema(examples("info"))]
@@ -218,7 +218,7 @@ async fn set_log_filter(
         .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
     if !berth_kit_settings::is_log_filter(&wanted.filter) {
         return Err(Problem::bad_request(
-            "filter is a log filter such as \"debug\" or \"info,berth=debug\"",
+            "filter is a log filter such as \"debug\" or \"info,berth_kit=debug\"",
         ));
     }
     let lasts = lasting(wanted.r#for.as_ref(), USUAL, LONGEST)?;

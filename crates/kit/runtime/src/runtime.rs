@@ -3,6 +3,7 @@
 use std::{fmt, future::Future};
 
 use berth_kit_health::Dependency;
+use berth_kit_settings::ServiceName;
 use berth_kit_telemetry::prometheus::core::Collector;
 use berth_kit_transport::StopSignal;
 
@@ -11,6 +12,8 @@ use crate::tasks::{Cleanup, Task};
 /// What the binary was built from; made by [`build_info!`](crate::build_info).
 #[derive(Debug, Clone, Copy)]
 pub struct Build {
+    /// What the service is called: on its command line, in its variables, and as `app.name` by default.
+    pub name: ServiceName,
     /// The package's version.
     pub version: &'static str,
     /// The git commit, or `unknown`.
@@ -19,14 +22,23 @@ pub struct Build {
     pub rustc: &'static str,
 }
 
-/// What the calling crate was built from. Its build script sets `BERTH_REVISION` and `BERTH_RUSTC`.
+/// What the calling crate was built from; the service is called as its package is. Its build script sets
+/// `BUILD_REVISION` and `BUILD_RUSTC`.
 #[macro_export]
 macro_rules! build_info {
     () => {
         $crate::Build {
+            // Constant, so that a name that will not do is an error of the compiler.
+            name: const { $crate::ServiceName::new(env!("CARGO_PKG_NAME")) },
             version: env!("CARGO_PKG_VERSION"),
-            revision: env!("BERTH_REVISION"),
-            rustc: env!("BERTH_RUSTC"),
+            revision: env!(
+                "BUILD_REVISION",
+                "the build script of this crate must set BUILD_REVISION, the git commit"
+            ),
+            rustc: env!(
+                "BUILD_RUSTC",
+                "the build script of this crate must set BUILD_RUSTC, the compiler's version"
+            ),
         }
     };
 }

@@ -4,9 +4,11 @@
 //! use std::time::Duration;
 //!
 //! use serde::{Deserialize, Serialize};
+//! use utoipa::ToSchema;
 //!
-//! #[derive(Serialize, Deserialize)]
+//! #[derive(Serialize, Deserialize, ToSchema)]
 //! struct Orders {
+//!     #[schema(value_type = String)]
 //!     #[serde(with = "berth_kit_settings::duration")]
 //!     ttl: Duration,
 //! }

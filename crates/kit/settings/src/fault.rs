@@ -88,12 +88,18 @@ impl fmt::Display for Faults {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read at all, so nothing in it was looked at.
-    #[error("cannot use the settings file {}: {problem}", shown_path(path))]
+    #[error(
+        "cannot use the settings file {}: {problem}{}",
+        shown_path(path),
+        advice(problem, variable)
+    )]
     File {
-        /// The file, as `--config` or `BERTH_CONFIG` named it.
+        /// The file, as `--config` or `variable` named it.
         path: PathBuf,
         /// What is wrong with it.
         problem: FileProblem,
+        /// The environment variable that can name the file, such as `SHOP_CONFIG`.
+        variable: String,
     },
     /// The settings were read and do not hold.
     #[error("{0}")]
@@ -107,7 +113,7 @@ pub enum FileProblem {
     #[error("its name must end in .toml, .yaml or .yml")]
     Extension,
     /// The system refuses to read it: it is missing, say, or not ours to read.
-    #[error("{0}; check the path (--config or BERTH_CONFIG) and who may read it")]
+    #[error("{0}")]
     Io(io::Error),
     /// It is not a file.
     #[error("it is a directory; name the file in it")]
@@ -164,6 +170,15 @@ pub(crate) fn cut(mut key: String) -> String {
     key
 }
 
+fn advice(problem: &FileProblem, variable: &str) -> String {
+    match problem {
+        FileProblem::Io(_) => {
+            format!("; check the path (--config or {variable}) and who may read it")
+        }
+        _ => String::new(),
+    }
+}
+
 fn shown_path(path: &Path) -> String {
     escape(&path.to_string_lossy(), 1024)
 }
@@ -182,8 +197,8 @@ mod tests {
             quote(&"é".repeat(81), 80),
             format!("\"{}…\"", "é".repeat(80))
         );
-        let forged = Origin::Env("BERTH__A\nB".to_owned());
-        assert_eq!(forged.to_string(), "environment variable BERTH__A\\nB");
+        let forged = Origin::Env("SHOP__A\nB".to_owned());
+        assert_eq!(forged.to_string(), "environment variable SHOP__A\\nB");
     }
 
     #[test]
@@ -191,12 +206,12 @@ mod tests {
         let mut fault = Fault {
             key: "server.port".to_owned(),
             value: Some("99999".to_owned()),
-            origin: Origin::File("/etc/berth.toml".into()),
+            origin: Origin::File("/etc/shop.toml".into()),
             problem: "no".to_owned(),
         };
         assert_eq!(
             fault.to_string(),
-            "server.port = 99999 (file /etc/berth.toml): no"
+            "server.port = 99999 (file /etc/shop.toml): no"
         );
         fault.value = None;
         fault.origin = Origin::Default;

@@ -8,21 +8,19 @@ use std::path::Path;
 
 use config::{ConfigError, File, FileFormat, Source as _, ValueKind};
 
+use crate::ServiceName;
 use crate::fault::{Error, Fault, FileProblem, Origin, escape, quote};
 
 /// The built-in defaults, which are also the example file and the reference.
 pub(crate) const DEFAULTS: &str = include_str!("../defaults.toml");
 
 /// Plain variables that every platform knows, and the keys they set.
-const PLAIN: [(&str, &str); 4] = [
+pub(crate) const PLAIN: [(&str, &str); 4] = [
     ("PORT", "server.port"),
     ("ENVIRONMENT", "app.environment"),
     ("APP_NAME", "app.name"),
     ("VERSION", "app.version"),
 ];
-
-/// Two underscores: a Service named `berth` makes Kubernetes inject `BERTH_PORT=tcp://…`.
-pub(crate) const PREFIX: &str = "BERTH__";
 
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Far more than any settings need, far less than what overflows a 2 MiB stack.
@@ -47,26 +45,29 @@ pub(crate) struct Leaf {
 /// Leaves by key. A later layer is laid over an earlier one with `extend`.
 pub(crate) type Layer = BTreeMap<String, Leaf>;
 
-/// The built-in defaults.
-pub(crate) fn defaults() -> Layer {
+/// The built-in defaults, with those that the program knows.
+pub(crate) fn defaults(service: ServiceName) -> Layer {
     let mut layer = parse(DEFAULTS, FileFormat::Toml, &Origin::Default)
         .expect("the built-in defaults are TOML: they are tested");
-    let raw = Raw::Text(env!("CARGO_PKG_VERSION").into());
-    layer.insert(
-        "app.version".to_owned(),
-        Leaf {
-            raw,
+    for (key, text) in [
+        ("app.name", service.as_str()),
+        ("app.version", env!("CARGO_PKG_VERSION")),
+    ] {
+        let leaf = Leaf {
+            raw: Raw::Text(text.into()),
             origin: Origin::Default,
-        },
-    );
+        };
+        layer.insert(key.to_owned(), leaf);
+    }
     layer
 }
 
 /// The file's leaves, or its one fault where it is not well-formed.
-pub(crate) fn file(path: &Path) -> Result<Result<Layer, Fault>, Error> {
+pub(crate) fn file(service: ServiceName, path: &Path) -> Result<Result<Layer, Fault>, Error> {
     let (text, format) = read(path).map_err(|problem| Error::File {
         path: path.to_owned(),
         problem,
+        variable: service.config_variable(),
     })?;
     let origin = Origin::File(path.to_owned());
     Ok(parse(&text, format, &origin).map_err(|problem| Fault {
@@ -78,7 +79,8 @@ pub(crate) fn file(path: &Path) -> Result<Result<Layer, Fault>, Error> {
 }
 
 /// The leaves of the environment; the plain variables win.
-pub(crate) fn environment(variables: &[(OsString, OsString)]) -> Layer {
+pub(crate) fn environment(service: ServiceName, variables: &[(OsString, OsString)]) -> Layer {
+    let prefix = service.prefix();
     let mut layer = Layer::new();
     let mut plain = Layer::new();
     for (name, value) in variables {
@@ -87,7 +89,7 @@ pub(crate) fn environment(variables: &[(OsString, OsString)]) -> Layer {
             raw: Raw::Text(value.clone()),
             origin: Origin::Env(name.clone().into_owned()),
         };
-        if let Some(rest) = name.strip_prefix(PREFIX) {
+        if let Some(rest) = name.strip_prefix(&prefix) {
             let key: Vec<_> = rest.split("__").map(variable_component).collect();
             layer.insert(key.join("."), leaf());
         } else if let Some((_, key)) = PLAIN.iter().find(|(plain, _)| *plain == name)

@@ -2,29 +2,31 @@
 //!
 //! They come in layers, and a later one wins: the built-in defaults (`defaults.toml`, which is
 //! also the reference of all keys), a TOML or YAML file, the environment as
-//! `BERTH__SECTION__KEY`, and the plain variables `PORT`, `ENVIRONMENT`, `APP_NAME` and
-//! `VERSION`, for which empty counts as unset. What a later layer covers is not looked at.
+//! `SHOP__SECTION__KEY` for a service named `shop`, and the plain variables `PORT`, `ENVIRONMENT`,
+//! `APP_NAME` and `VERSION`, for which empty counts as unset. What a later layer covers is not
+//! looked at.
 //!
 //! [`load`] returns settings that hold, or every fault at once:
 //!
 //! ```
-//! use berth_kit_settings::{Error, Origin, Sources, load};
+//! use berth_kit_settings::{Error, Origin, ServiceName, Sources, load};
 //!
-//! let mut sources = Sources { file: None, environment: vec![("PORT".into(), "3000".into())] };
+//! let mut sources = Sources::new(ServiceName::new("shop"));
+//! sources.environment.push(("PORT".into(), "3000".into()));
 //! let loaded = load(&sources)?;
 //! assert_eq!(loaded.settings.server.port, 3000);
 //! let port = loaded.entries.iter().find(|entry| entry.key == "server.port").unwrap();
 //! assert_eq!(port.origin, Origin::Env("PORT".to_owned()));
 //!
-//! sources.environment.push(("BERTH__SERVER__BACKLOG".into(), "many".into()));
-//! sources.environment.push(("BERTH__LOG__FORMATS".into(), "json".into()));
+//! sources.environment.push(("SHOP__SERVER__BACKLOG".into(), "many".into()));
+//! sources.environment.push(("SHOP__LOG__FORMATS".into(), "json".into()));
 //! let Err(error) = load(&sources) else { panic!("two faults") };
 //! assert_eq!(
 //!     error.to_string(),
 //!     "2 faults in the settings:\n  \
-//!      log.formats (environment variable BERTH__LOG__FORMATS): \
-//!      unknown key; did you mean `log.format` (BERTH__LOG__FORMAT)?\n  \
-//!      server.backlog = \"many\" (environment variable BERTH__SERVER__BACKLOG): \
+//!      log.formats (environment variable SHOP__LOG__FORMATS): \
+//!      unknown key; did you mean `log.format` (SHOP__LOG__FORMAT)?\n  \
+//!      server.backlog = \"many\" (environment variable SHOP__SERVER__BACKLOG): \
 //!      must be a whole number from 1 to 65535"
 //! );
 //! # Ok::<(), Error>(())
@@ -36,9 +38,11 @@ mod fault;
 mod layers;
 mod parse;
 mod reader;
+mod reference;
 mod reload;
 mod secret;
 mod section;
+mod service_name;
 mod settings;
 
 use std::env;
@@ -48,9 +52,11 @@ use std::path::PathBuf;
 pub use checks::{Protocol, ReadinessCheck, Target};
 pub use fault::{Error, Fault, Faults, FileProblem, Origin};
 pub use reader::Entry;
+pub use reference::reference;
 pub use reload::Reloaded;
 pub use secret::{Secret, SecretUrl, UrlError};
 pub use section::{Sections, ServiceSettings};
+pub use service_name::ServiceName;
 pub use settings::{
     App, Debug, Log, LogFormat, Management, Metrics, Readiness, Server, Settings, Shutdown, Workers,
 };
@@ -58,8 +64,10 @@ pub use settings::{
 /// What the settings are read from, over the built-in defaults.
 ///
 /// Not `Debug`: the environment holds other programs' secrets.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Sources {
+    /// Whose settings they are.
+    pub service: ServiceName,
     /// A TOML or YAML file, told apart by the extension.
     pub file: Option<PathBuf>,
     /// Names and values of the environment's variables; those that are no setting are ignored.
@@ -67,12 +75,23 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The process's environment, and `file` if there is one, else what `BERTH_CONFIG` names if
-    /// it is set and not empty.
+    /// Nothing but the defaults.
     #[must_use]
-    pub fn from_process(file: Option<PathBuf>) -> Self {
-        let named = || env::var_os("BERTH_CONFIG").filter(|path| !path.is_empty());
+    pub fn new(service: ServiceName) -> Self {
         Self {
+            service,
+            file: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// The process's environment, and `file` if there is one, else what the service's
+    /// [`config_variable`](ServiceName::config_variable) names if it is set and not empty.
+    #[must_use]
+    pub fn from_process(service: ServiceName, file: Option<PathBuf>) -> Self {
+        let named = || env::var_os(service.config_variable()).filter(|path| !path.is_empty());
+        Self {
+            service,
             file: file.or_else(|| named().map(PathBuf::from)),
             environment: env::vars_os().collect(),
         }
@@ -106,13 +125,16 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
 /// settings do not hold. A file that is not well-formed is one such fault: the environment is
 /// checked all the same.
 pub fn load_as<S: ServiceSettings>(sources: &Sources) -> Result<(Loaded, S), Error> {
-    let (mut set, malformed) = match sources.file.as_deref().map(layers::file).transpose()? {
+    let service = sources.service;
+    let file = sources.file.as_deref();
+    let file = file.map(|path| layers::file(service, path)).transpose()?;
+    let (mut set, malformed) = match file {
         None => (layers::Layer::new(), None),
         Some(Ok(layer)) => (layer, None),
         Some(Err(fault)) => (layers::Layer::new(), Some(fault)),
     };
-    set.extend(layers::environment(&sources.environment));
-    let mut reader = reader::Reader::new(layers::defaults(), set);
+    set.extend(layers::environment(service, &sources.environment));
+    let mut reader = reader::Reader::new(service, layers::defaults(service), set);
     if let Some(fault) = malformed {
         reader.fault(fault);
     }

@@ -191,7 +191,7 @@ pub(crate) fn workers(raw: &Raw) -> Parsed<Workers> {
 pub(crate) fn log_filter(raw: &Raw) -> Parsed<String> {
     text_if(
         raw,
-        "must be a log filter such as `info` or `info,berth=debug`",
+        "must be a log filter such as `info` or `info,berth_kit=debug`",
         |text| {
             has_chars(text, 1..=1024)
                 && !text.trim().is_empty()

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use config::ValueKind;
 
+use crate::ServiceName;
 use crate::fault::{Fault, Faults, Origin, cut, is_secret, quote};
-use crate::layers::{Layer, Leaf, PREFIX, Raw};
+use crate::layers::{Layer, Leaf, Raw};
+use crate::reference::Described;
 use crate::settings::{LogFormat, Workers};
+
+/// What is shown where a key has no value.
+pub(crate) const UNSET: &str = "(unset)";
 
 /// An effective setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,19 +73,23 @@ render_bare!(bool, u16, u32, usize);
 
 /// Hands out typed values by key; collects the faults instead of stopping at one.
 pub(crate) struct Reader {
+    service: ServiceName,
     defaults: Layer,
     /// What was set over the defaults and not taken yet.
     set: Layer,
     entries: Vec<Entry>,
+    described: Vec<Described>,
     faults: Vec<Fault>,
 }
 
 impl Reader {
-    pub(crate) fn new(defaults: Layer, set: Layer) -> Self {
+    pub(crate) fn new(service: ServiceName, defaults: Layer, set: Layer) -> Self {
         Self {
+            service,
             defaults,
             set,
             entries: Vec::new(),
+            described: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -114,7 +123,7 @@ impl Reader {
         let (value, origin) = self.take_set(key, parse).unzip();
         let rendered = value
             .as_ref()
-            .map_or_else(|| "(unset)".to_owned(), Render::render);
+            .map_or_else(|| UNSET.to_owned(), Render::render);
         self.record(key, rendered, origin.unwrap_or(Origin::Default));
         value
     }
@@ -186,6 +195,21 @@ impl Reader {
         self.faults.push(fault);
     }
 
+    /// Keeps what a section of the service's own tells of itself.
+    pub(crate) fn describe(&mut self, section: Described) {
+        self.described.push(section);
+    }
+
+    /// The sections of the service's own that were taken, in their order.
+    pub(crate) fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// The keys that were taken, in their order.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
     /// Whether a key of this section was taken.
     pub(crate) fn has_section(&self, section: &str) -> bool {
         self.entries.iter().any(|entry| is_in(&entry.key, section))
@@ -205,14 +229,19 @@ impl Reader {
         let left = self
             .set
             .into_iter()
-            .filter_map(|(key, leaf)| leftover(key, leaf, &known));
+            .filter_map(|(key, leaf)| leftover(self.service, key, leaf, &known));
         self.faults.extend(left);
         Faults::new(self.faults).map_or(Ok(self.entries), Err)
     }
 }
 
 /// The fault of a key that nobody took.
-fn leftover(key: String, Leaf { raw, origin }: Leaf, known: &[&str]) -> Option<Fault> {
+fn leftover(
+    service: ServiceName,
+    key: String,
+    Leaf { raw, origin }: Leaf,
+    known: &[&str],
+) -> Option<Fault> {
     let section = known.iter().find(|known| is_in(known, &key));
     let problem = if let Some(example) = section {
         match raw {
@@ -224,8 +253,8 @@ fn leftover(key: String, Leaf { raw, origin }: Leaf, known: &[&str]) -> Option<F
         match (nearest(&key, known), &origin) {
             (None, _) => "unknown key".to_owned(),
             (Some(near), Origin::Env(_)) => {
-                let name = near.to_ascii_uppercase().replace('.', "__");
-                format!("unknown key; did you mean `{near}` ({PREFIX}{name})?")
+                let name = service.variable(near);
+                format!("unknown key; did you mean `{near}` ({name})?")
             }
             (Some(near), _) => format!("unknown key; did you mean `{near}`?"),
         }
@@ -302,6 +331,8 @@ impl Raw {
 mod tests {
     use super::*;
 
+    const SHOP: ServiceName = ServiceName::new("shop");
+
     fn set(key: &str, raw: &str) -> Layer {
         let origin = Origin::Env("X".to_owned());
         Layer::from([(
@@ -315,12 +346,12 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_in_entries_and_faults() {
-        let mut reader = Reader::new(Layer::new(), set("db.password", "hunter2"));
+        let mut reader = Reader::new(SHOP, Layer::new(), set("db.password", "hunter2"));
         reader.take_optional("db.password", |_| Ok("hunter2".to_owned()));
         let entries = reader.finish().unwrap();
         assert_eq!(entries[0].value, "********");
 
-        let mut reader = Reader::new(Layer::new(), set("db.api-key", "hunter2"));
+        let mut reader = Reader::new(SHOP, Layer::new(), set("db.api-key", "hunter2"));
         reader.take_optional("db.api-key", |_| {
             Err::<String, _>("must be long".to_owned())
         });

@@ -8,7 +8,7 @@ use crate::settings::{Server, Settings};
 
 /// The keys that apply without a restart. The others are built into what has been started: a bound
 /// port, a number of threads, a set of routes.
-const LIVE: [&str; 8] = [
+pub(crate) const LIVE: [&str; 8] = [
     "server.request_timeout",
     "shutdown.drain_delay",
     "shutdown.timeout",

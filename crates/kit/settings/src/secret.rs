@@ -4,6 +4,10 @@ use std::{cell::Cell, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// What stands for a secret.
 pub(crate) const MASK: &str = "********";
@@ -36,7 +40,7 @@ pub(crate) fn watch<R>(work: impl FnOnce() -> R) -> (R, bool) {
 /// assert_eq!(format!("{password:?}"), "********");
 /// assert_eq!(password.expose(), "hunter2");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, ToSchema)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
@@ -135,6 +139,15 @@ impl std::str::FromStr for SecretUrl {
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+/// As text.
+impl PartialSchema for SecretUrl {
+    fn schema() -> RefOr<Schema> {
+        String::schema()
+    }
+}
+
+impl ToSchema for SecretUrl {}
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

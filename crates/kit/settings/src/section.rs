@@ -7,19 +7,22 @@ use config::{ConfigError, Map, Value, ValueKind};
 use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use crate::Settings;
 use crate::fault::{Fault, Origin, is_secret, quote};
 use crate::layers::Raw;
-use crate::reader::Reader;
+use crate::reader::{Reader, UNSET};
+use crate::reference::{Described, Document};
 use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 
 /// The settings of a service: Berth's, and its own.
 ///
 /// ```
-/// use berth_kit_settings::{Sections, ServiceSettings, Sources, load_as};
+/// use berth_kit_settings::{Sections, ServiceName, ServiceSettings, Sources, load_as};
 /// use garde::Validate;
 /// use serde::{Deserialize, Serialize};
+/// use utoipa::ToSchema;
 ///
 /// pub struct Settings {
 ///     pub kit: berth_kit_settings::Settings,
@@ -27,7 +30,7 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 /// }
 ///
 /// /// How orders are taken.
-/// #[derive(Serialize, Deserialize, Validate)]
+/// #[derive(Serialize, Deserialize, Validate, ToSchema)]
 /// #[serde(default, deny_unknown_fields)]
 /// pub struct Orders {
 ///     /// Orders on a page, 1 to 100.
@@ -47,8 +50,8 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 ///     }
 /// }
 ///
-/// let name = "BERTH__ORDERS__PAGE_SIZE".into();
-/// let mut sources = Sources { file: None, environment: vec![(name, "50".into())] };
+/// let mut sources = Sources::new(ServiceName::new("shop"));
+/// sources.environment.push(("SHOP__ORDERS__PAGE_SIZE".into(), "50".into()));
 /// let (_, settings) = load_as::<Settings>(&sources)?;
 /// assert_eq!(settings.orders.page_size, 50);
 ///
@@ -77,10 +80,11 @@ impl Sections<'_> {
     /// something wrong is a fault, and the default stands in for it.
     ///
     /// `T` is a struct with `#[serde(default, deny_unknown_fields)]`, whose every field is written out. In the
-    /// environment, a list or table is written as JSON.
+    /// environment, a list or table is written as JSON. Its comments, and those of its fields, are in the
+    /// [`reference`](crate::reference).
     pub fn take<T>(&mut self, name: &str) -> T
     where
-        T: Default + Serialize + DeserializeOwned + Validate<Context: Default>,
+        T: Default + Serialize + DeserializeOwned + Validate<Context: Default> + ToSchema,
     {
         let default = T::default();
         let Some(keys) = fields(&default) else {
@@ -101,6 +105,10 @@ impl Sections<'_> {
             self.misuse(name, "the type of this section needs #[serde(default)]");
             return default;
         }
+        self.0.describe(Described {
+            section: name.to_owned(),
+            document: Document::of::<T>,
+        });
         let mut all = Map::new();
         let mut set: Vec<Set> = Vec::new();
         for (key, default) in &keys {
@@ -320,7 +328,7 @@ fn problem(error: &ConfigError) -> Problem {
 /// As it would be written in TOML, or in JSON where it is a list or a table.
 fn render(value: &Json) -> String {
     match value {
-        Json::Null => "(unset)".to_owned(),
+        Json::Null => UNSET.to_owned(),
         Json::String(text) if text == MASK => text.clone(),
         Json::String(text) => quote(text, usize::MAX),
         other => masked(other).to_string(),

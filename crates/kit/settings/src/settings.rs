@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::ServiceName;
 use crate::checks::{self, ReadinessCheck};
 use crate::fault::Fault;
 use crate::layers;
@@ -34,7 +35,7 @@ pub struct Settings {
 /// Who the service is. Each text has 1 to 64 characters and no control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
-    /// What the service calls itself.
+    /// What the service calls itself; by default its [`ServiceName`].
     pub name: String,
     /// The version it reports; by default the one that was built.
     pub version: String,
@@ -149,9 +150,11 @@ pub struct Debug {
 }
 
 impl Default for Settings {
-    /// The built-in defaults.
+    /// The built-in defaults of a service named `service`.
     fn default() -> Self {
-        Self::read(&mut Reader::new(layers::defaults(), layers::Layer::new()))
+        let service = ServiceName::new("service");
+        let defaults = layers::defaults(service);
+        Self::read(&mut Reader::new(service, defaults, layers::Layer::new()))
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use super::*;
 
+/// Whose settings the tests read.
+pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
+
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
 const KEYS: [(&str, &str, &str); 25] = [
@@ -41,6 +44,13 @@ const KEYS: [(&str, &str, &str); 25] = [
     ("app.name", "last", r#""last""#),
 ];
 
+/// The built-in defaults of `BERTH`.
+fn defaults() -> Settings {
+    let mut settings = Settings::default();
+    BERTH.as_str().clone_into(&mut settings.app.name);
+    settings
+}
+
 fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     variables
         .iter()
@@ -50,6 +60,7 @@ fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 
 fn from_env(variables: &[(&str, &str)]) -> Result<Loaded, Error> {
     load(&Sources {
+        service: BERTH,
         file: None,
         environment: environment(variables),
     })
@@ -68,6 +79,7 @@ fn with_file(
     let path = directory.path().join(name);
     fs::write(&path, text).unwrap();
     load(&Sources {
+        service: BERTH,
         file: Some(path),
         environment: environment(variables),
     })
@@ -90,7 +102,7 @@ fn problems(result: Result<Loaded, Error>) -> Vec<String> {
 }
 
 fn variable(key: &str) -> String {
-    format!("BERTH__{}", key.replace('.', "__").to_uppercase())
+    BERTH.variable(key)
 }
 
 fn entry<'a>(loaded: &'a Loaded, key: &str) -> &'a Entry {
@@ -105,6 +117,7 @@ mod defaults;
 mod files;
 mod hostile_input;
 mod layering;
+mod names;
 mod readiness_checks;
 mod refusals;
 mod reload;

@@ -4,7 +4,8 @@
 //! use berth_testkit::{Process, service};
 //!
 //! // In a test: `env!("CARGO_BIN_EXE_shop")` is what cargo has built.
-//! let shop = Process::start(service("target/debug/shop", &[("BERTH__LOG__FORMAT", "json")]));
+//! let program = "target/debug/shop";
+//! let shop = Process::start(service("shop", program, &[("SHOP__LOG__FORMAT", "json")]));
 //! assert_eq!(shop.get("/api/v1/orders").status, 200);
 //! shop.client().request("DELETE", "/api/v1/orders/0", "").assert_problem(404);
 //! shop.stop();

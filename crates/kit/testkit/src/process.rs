@@ -22,14 +22,17 @@ pub struct Process {
     reader: Option<JoinHandle<()>>,
 }
 
-/// This program, with no settings but these: on a free port, with two workers.
-pub fn service(program: impl AsRef<OsStr>, environment: &[(&str, &str)]) -> Command {
+/// The program of the service of this name, with no settings but these: on a free port, with two workers.
+///
+/// The name is that of its package, with which its variables begin: `MY_SHOP__SERVER__PORT` for `my-shop`.
+pub fn service(name: &str, program: impl AsRef<OsStr>, environment: &[(&str, &str)]) -> Command {
+    let prefix = name.to_ascii_uppercase().replace('-', "_");
     let mut command = Command::new(program);
     command
         .env_clear()
         .env("PORT", "0")
-        .env("BERTH__SERVER__HOST", "127.0.0.1")
-        .env("BERTH__SERVER__WORKERS", "2")
+        .env(format!("{prefix}__SERVER__HOST"), "127.0.0.1")
+        .env(format!("{prefix}__SERVER__WORKERS"), "2")
         .envs(environment.iter().copied())
         .stdin(Stdio::null());
     command

@@ -21,7 +21,7 @@ pub(crate) fn program() -> PathBuf {
 
 /// The binary, with no settings but these.
 pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
-    service(program(), environment)
+    service("berth", program(), environment)
 }
 
 impl Berth {

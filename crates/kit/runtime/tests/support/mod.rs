@@ -6,7 +6,7 @@ use berth_testkit::{Process, service};
 
 /// Starts an example with one worker and these settings, and waits until its port is bound.
 pub(crate) fn start(example: &str, environment: &[(&str, &str)]) -> Process {
-    let mut command = service(examples::program(example), &[]);
+    let mut command = service("berth", examples::program(example), &[]);
     command
         .env("BERTH__SERVER__WORKERS", "1")
         .env("BERTH__SHUTDOWN__TIMEOUT", "1s")

@@ -156,7 +156,7 @@ fn log_filters() {
     for text in [
         "info",
         "off",
-        "info,berth=debug",
+        "info,berth_kit=debug",
         "berth::http=trace",
         "info/needle",
     ] {

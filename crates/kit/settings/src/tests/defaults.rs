@@ -40,7 +40,7 @@ fn are_what_the_reference_says() {
         debug: Debug { routes: false },
     };
     assert_eq!(loaded.settings, expected);
-    assert_eq!(Settings::default(), expected);
+    assert_eq!(defaults(), expected);
     assert!(
         loaded
             .entries
@@ -54,11 +54,9 @@ fn are_what_the_reference_says() {
 #[test]
 fn file_is_the_complete_reference() {
     let text = layers::DEFAULTS;
-    assert_eq!(
-        from_file("a.toml", text).unwrap().settings,
-        Settings::default()
-    );
+    assert_eq!(from_file("a.toml", text).unwrap().settings, defaults());
     let all = text
+        .replace("# name = ", "name = ")
         .replace("# version = ", "version = ")
         .replace("# grace_period = ", "grace_period = ")
         .replace("# port = ", "port = ");
@@ -91,34 +89,47 @@ fn file_is_the_complete_reference() {
         .filter(|line| !line.starts_with("#   "));
     assert_eq!(
         commented.count(),
-        3,
-        "version, grace_period and management.port, and nothing else"
+        4,
+        "name, version, grace_period and management.port, and nothing else"
     );
 }
 
 #[test]
-fn the_readme_has_every_key_and_its_default() {
-    const README: &str = include_str!("../../../../../README.md");
-    let mut section = "";
-    let mut rows = Vec::new();
-    for line in layers::DEFAULTS.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = name.trim_end_matches(']');
-        } else if !line.starts_with('#')
-            && let Some((name, value)) = line.split_once(" = ")
-        {
-            rows.push(format!("| `{section}.{name}` | `{value}` |"));
-        }
-    }
-    rows.push("| `app.version` | the build's |".to_owned());
-    rows.push("| `shutdown.grace_period` | unset |".to_owned());
-    rows.push("| `management.port` | unset |".to_owned());
-    assert_eq!(rows.len(), from_env(&[]).unwrap().entries.len());
-    for row in rows {
+fn the_reference_has_every_key_and_its_default() {
+    let text = crate::reference::<Settings>(BERTH);
+    let loaded = from_env(&[]).unwrap();
+    for entry in &loaded.entries {
+        let (_, after) = text
+            .split_once(&format!("\n### `{}`\n\n", entry.key))
+            .unwrap();
+        let (about, facts) = after.split_once("\n\nDefault: ").unwrap();
         assert!(
-            README.contains(&row),
-            "README.md has no row that starts with {row}"
+            !about.contains("###") && about.ends_with(['.', '`']),
+            "{about}"
         );
+        let default = match &*entry.key {
+            // The build's, and its own text.
+            "app.version" => "unset. ".to_owned(),
+            "server.keep_alive" => "`\"75s\"`. ".to_owned(),
+            _ if entry.value == "(unset)" => "unset. ".to_owned(),
+            _ => format!("`{}`. ", entry.value),
+        };
+        let variable = format!("{default}Variable: `{}`", BERTH.variable(&entry.key));
+        assert!(
+            facts.starts_with(&variable),
+            "{variable} is not before {facts}"
+        );
+    }
+    assert_eq!(text.matches("\n### ").count(), loaded.entries.len());
+    for part in [
+        "`BERTH__SERVER__PORT`, or `PORT`.\n",
+        "`BERTH__LOG__FORMAT`. Takes effect without a restart.\n",
+        "`BERTH__SERVER__BACKLOG`.\n",
+        "at most 32:\n\n```toml\n[[readiness.checks]]\n",
+        "\n```\n\nA check starts",
+        "3 faults in the settings:\n  log.formats (environment variable BERTH__LOG__FORMATS)",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
     }
 }
 

@@ -31,6 +31,7 @@ fn unreadable_files_say_what_to_do() {
     fs::write(path("a.json"), "{}").unwrap();
     let open = |path: &Path| {
         load(&Sources {
+            service: BERTH,
             file: Some(path.to_owned()),
             environment: vec![],
         })
@@ -38,7 +39,7 @@ fn unreadable_files_say_what_to_do() {
     for (name, says) in [
         (
             "none.toml",
-            "No such file or directory (os error 2); check the path",
+            "No such file or directory (os error 2); check the path (--config or BERTH_CONFIG)",
         ),
         ("dir.toml", "it is a directory"),
         ("bytes.toml", "it is not UTF-8"),

@@ -104,6 +104,7 @@ fn garbage_in_files_and_variables() {
                 ),
             ];
             survives(load(&Sources {
+                service: BERTH,
                 file: Some(path),
                 environment,
             }));
@@ -124,6 +125,7 @@ fn variables_that_are_not_text() {
         (bytes(b"\xff"), bytes(b"\xff")),
     ];
     let faults = faults(load(&Sources {
+        service: BERTH,
         file: None,
         environment,
     }));

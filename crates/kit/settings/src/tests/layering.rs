@@ -9,7 +9,7 @@ fn every_key_from_the_environment() {
             (entry.value.as_str(), &entry.origin),
             (rendered, &Origin::Env(variable(key)))
         );
-        assert_ne!(loaded.settings, Settings::default(), "{key}");
+        assert_ne!(loaded.settings, defaults(), "{key}");
     }
 }
 
@@ -28,7 +28,7 @@ fn every_key_from_a_file() {
             let entry = entry(&loaded, key);
             assert_eq!(entry.value, *rendered);
             assert!(matches!(&entry.origin, Origin::File(path) if path.ends_with(file)));
-            assert_ne!(loaded.settings, Settings::default(), "{key}");
+            assert_ne!(loaded.settings, defaults(), "{key}");
         }
         all.extend([key, " = ", rendered, "\n"]);
     }
@@ -108,5 +108,5 @@ fn foreign_variables_are_ignored() {
         ("XBERTH__A", "x"),
         ("PATH", "/bin"),
     ];
-    assert_eq!(from_env(&foreign).unwrap().settings, Settings::default());
+    assert_eq!(from_env(&foreign).unwrap().settings, defaults());
 }

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 
-use berth_kit_settings::{Error, Fault, FileProblem, Loaded, Origin, Sources, load};
+use berth_kit_settings::{Error, Fault, FileProblem, Loaded, Origin, ServiceName, Sources, load};
 use tempfile::TempDir;
+
+/// Whose settings are read.
+pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 
 /// The keys there are, in their order.
 pub(crate) const KEYS: [&str; 24] = [
@@ -41,7 +44,7 @@ pub(crate) const CROSS_CHECKED: [&str; 2] = ["shutdown.grace_period", "managemen
 
 /// The variable of `key`.
 pub(crate) fn variable(key: &str) -> String {
-    format!("BERTH__{}", key.replace('.', "__").to_uppercase())
+    BERTH.variable(key)
 }
 
 /// Where the files are that settings are read from.
@@ -64,6 +67,7 @@ impl Desk {
             path
         });
         load(&Sources {
+            service: BERTH,
             file,
             environment: environment.to_vec(),
         })

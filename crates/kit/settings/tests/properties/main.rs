@@ -13,7 +13,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 
 use generate::{Good, STYLES, Set, Value, good_sets, layers, sets};
-use laws::{Desk, KEYS, faults, variable};
+use laws::{BERTH, Desk, KEYS, faults, variable};
 
 /// The same cases every time, so that a failure is there again at the next run. The environment may
 /// ask for others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
@@ -35,6 +35,7 @@ fn cases(usual: u32) -> ProptestConfig {
 /// The settings that the good ones make, and the keys that have a fault.
 fn expected(sets: &[Set]) -> (Settings, BTreeSet<String>) {
     let mut settings = Settings::default();
+    BERTH.as_str().clone_into(&mut settings.app.name);
     let mut faulty = BTreeSet::new();
     for (key, set) in KEYS.iter().zip(sets) {
         match set {
