@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use berth_kit::Problem;
+use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
 /// Why an order is not read or written.
@@ -38,7 +39,7 @@ const RETRY_AFTER: (header::HeaderName, u32) = (header::RETRY_AFTER, 1);
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         // https://www.postgresql.org/docs/current/errcodes-appendix.html
         match (&error, code.as_deref()) {
             // It waited for what another statement holds for longer than `lock_timeout`.

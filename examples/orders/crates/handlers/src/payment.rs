@@ -89,7 +89,7 @@ impl Payment {
             .retry(backoff)
             .when(|error| matches!(error, Error::Unavailable(_)) && !stop.is_requested())
             .notify(|error, pause| {
-                log::info!("{error}; order {}, again in {pause:?}", charge.order)
+                log::info!("{error}; order {}, again in {pause:?}", charge.order);
             })
             .await
     }

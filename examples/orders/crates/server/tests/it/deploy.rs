@@ -14,7 +14,7 @@ use std::{
 use berth_testkit::{Client, Process, eventually};
 
 use crate::{
-    payments::{Behaviour, Payments},
+    payments::{Behaviour, Call, Payments},
     postgres::Database,
     service::{ORDERS, order, post, start, text},
 };
@@ -139,7 +139,7 @@ fn under_load_no_request_fails_and_no_order_is_lost_or_doubled() {
     assert!(confirmed > 0);
     assert_eq!(database.number("SELECT max(version) FROM orders"), 2);
     let calls = payments.calls();
-    let paid: HashSet<_> = calls.iter().map(|call| call.key()).collect();
+    let paid: HashSet<_> = calls.iter().map(Call::key).collect();
     assert_eq!(paid.len(), calls.len(), "an order was paid twice");
     let listed = current.get(&format!("{ORDERS}?limit=1")).json();
     assert_eq!(listed["orders"].as_array().unwrap().len(), 1);
