@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The kit's sections.
-    pub berth: berth_kit_settings::Settings,
+    pub kit: berth_kit_settings::Settings,
     /// Where orders are kept.
     pub database: Database,
     /// How orders are served.
@@ -22,9 +22,9 @@ pub struct Settings {
 }
 
 impl ServiceSettings for Settings {
-    fn read(berth: berth_kit_settings::Settings, sections: &mut Sections<'_>) -> Self {
+    fn read(kit: berth_kit_settings::Settings, sections: &mut Sections<'_>) -> Self {
         Self {
-            berth,
+            kit,
             database: sections.take("database"),
             orders: sections.take("orders"),
             payment: sections.take("payment"),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     postgres::Database,
-    service::{ORDERS, create, start},
+    process::{ORDERS, create, start},
 };
 
 /// The ids of a page, and the cursor of the next.

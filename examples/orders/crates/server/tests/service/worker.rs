@@ -7,7 +7,7 @@ use berth_testkit::{Client, Process, eventually};
 use crate::{
     payments::{Behaviour, Payments},
     postgres::Database,
-    service::{create, order, post, sample, show, start, text},
+    process::{create, order, post, sample, show, start, text},
 };
 
 #[track_caller]

@@ -5,7 +5,7 @@ use berth_testkit::eventually;
 use crate::{
     payments::{Behaviour, Payments},
     postgres::Database,
-    service::{PREFIX, command, create, start},
+    process::{PREFIX, command, create, start},
 };
 
 const STATS: &str = "/api/v1/admin/stats";

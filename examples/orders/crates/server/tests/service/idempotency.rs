@@ -7,7 +7,7 @@ use berth_testkit::eventually;
 use crate::{
     payments::{Behaviour, Payments},
     postgres::Database,
-    service::{ORDERS, order, post, sample, show, start, text},
+    process::{ORDERS, order, post, sample, show, start, text},
 };
 
 fn key(key: &str) -> String {

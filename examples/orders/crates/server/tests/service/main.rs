@@ -17,5 +17,5 @@ mod outage;
 mod paging;
 mod payments;
 mod postgres;
-mod service;
+mod process;
 mod worker;

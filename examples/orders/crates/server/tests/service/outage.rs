@@ -7,7 +7,7 @@ use berth_testkit::{Process, Response, eventually};
 use crate::{
     payments::{Behaviour, Payments},
     postgres::{Cluster, Database},
-    service::{ORDERS, create, order, post, sample, send, show, start, text},
+    process::{ORDERS, create, order, post, sample, send, show, start, text},
 };
 
 /// 503, to be tried again, without a word of what the database said.
@@ -149,7 +149,7 @@ fn a_database_that_is_gone_comes_back_without_a_restart() {
 fn without_a_database_it_does_not_start() {
     let port = crate::postgres::free_port();
     let url = format!("postgres://orders:s3cr3t@127.0.0.1:{port}/orders");
-    let output = crate::service::command(&[("DATABASE__URL", &url)])
+    let output = crate::process::command(&[("DATABASE__URL", &url)])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));

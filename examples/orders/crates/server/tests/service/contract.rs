@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path};
 
-use crate::{postgres::Database, service::start};
+use crate::{postgres::Database, process::start};
 
 /// Whoever changes the contract sees the change in review: with `WRITE_OPENAPI=1`, this test writes it.
 #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     postgres::Database,
-    service::{ORDERS, create, start},
+    process::{ORDERS, create, start},
 };
 
 const EXPORT: &str = "/api/v1/orders/export";

@@ -16,7 +16,7 @@ use berth_testkit::{Client, Process, eventually};
 use crate::{
     payments::{Behaviour, Call, Payments},
     postgres::Database,
-    service::{ORDERS, order, post, start, text},
+    process::{ORDERS, order, post, start, text},
 };
 
 const CLIENTS: usize = 6;

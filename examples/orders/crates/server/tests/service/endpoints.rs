@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     payments::{Behaviour, Payments},
     postgres::Database,
-    service::{ORDERS, create, order, post, put, sample, send, show, start, text},
+    process::{ORDERS, create, order, post, put, sample, send, show, start, text},
 };
 
 #[test]
