@@ -141,9 +141,9 @@ pub async fn create(
     responses((status = 200, description = "The order", body = Order), (status = 404, response = Problem))
 )]
 #[get("/{id}")]
-pub async fn show(db: web::Data<Db>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn show(db: web::Data<Db>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
     let mut connection = db.acquire().await.map_err(Error::from)?;
-    let order = store::find(&mut connection, parse(&id)?).await?;
+    let order = store::find(&mut connection, *id).await?;
     Ok(answer(&order))
 }
 
@@ -166,18 +166,17 @@ pub async fn show(db: web::Data<Db>, id: web::Path<String>) -> Result<HttpRespon
 #[put("/{id}")]
 pub async fn replace(
     db: web::Data<Db>,
-    id: web::Path<String>,
+    id: web::Path<Uuid>,
     request: HttpRequest,
     order: Valid<NewOrder>,
 ) -> Result<HttpResponse, Problem> {
-    let id = parse(&id)?;
     let expected = if_match(&request)?;
     let mut transaction = db.begin().await.map_err(Error::from)?;
-    let found = store::lock(&mut transaction, id).await?;
+    let found = store::lock(&mut transaction, *id).await?;
     if !matches(&expected, &found) {
         return Err(Error::Changed(found.version).into());
     }
-    let order = store::update(&mut transaction, id, &order).await?;
+    let order = store::update(&mut transaction, *id, &order).await?;
     transaction.commit().await.map_err(Error::from)?;
     Ok(answer(&order))
 }
@@ -192,23 +191,12 @@ pub async fn replace(
     )
 )]
 #[delete("/{id}")]
-pub async fn remove(db: web::Data<Db>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let id = parse(&id)?;
+pub async fn remove(db: web::Data<Db>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
     let mut transaction = db.begin().await.map_err(Error::from)?;
-    store::lock(&mut transaction, id).await?;
-    store::delete(&mut transaction, id).await?;
+    store::lock(&mut transaction, *id).await?;
+    store::delete(&mut transaction, *id).await?;
     transaction.commit().await.map_err(Error::from)?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// What is no id is no order's.
-fn parse(id: &str) -> Result<Uuid, Problem> {
-    Uuid::try_parse(id).map_err(|_| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "the id of an order is a UUID; this is none",
-        )
-    })
 }
 
 fn etag(order: &Order) -> EntityTag {
