@@ -3,14 +3,14 @@
 use std::{env, path::Path, process::Command};
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=BERTH_REVISION");
-    println!("cargo:rustc-env=BERTH_REVISION={}", revision());
-    println!("cargo:rustc-env=BERTH_RUSTC={}", rustc());
+    println!("cargo:rerun-if-env-changed=BUILD_REVISION");
+    println!("cargo:rustc-env=BUILD_REVISION={}", revision());
+    println!("cargo:rustc-env=BUILD_RUSTC={}", rustc());
 }
 
-/// `BERTH_REVISION` where a build outside a checkout sets it (the image's does), else what git says.
+/// `BUILD_REVISION` where a build outside a checkout sets it (the image's does), else what git says.
 fn revision() -> String {
-    if let Some(given) = env::var("BERTH_REVISION").ok().filter(|r| !r.is_empty()) {
+    if let Some(given) = env::var("BUILD_REVISION").ok().filter(|r| !r.is_empty()) {
         return given;
     }
     // Built again when HEAD or the branch behind it moves.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::postgres::Database;
 
 /// What the names of the variables begin with.
-pub const PREFIX: &str = "BERTH__";
+pub const PREFIX: &str = "ORDERS__";
 
 pub const ORDERS: &str = "/api/v1/orders";
 
@@ -22,7 +22,7 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
         .iter()
         .map(|(key, value)| (key.as_str(), *value))
         .collect();
-    service(env!("CARGO_BIN_EXE_orders"), &named)
+    service("orders", env!("CARGO_BIN_EXE_orders"), &named)
 }
 
 pub fn start(database: &Database, settings: &[(&str, &str)]) -> Process {
