@@ -45,7 +45,11 @@ impl From<sqlx::Error> for Error {
             // It waited for what another statement holds for longer than `lock_timeout`.
             (_, Some("55P03")) => Self::Busy,
             // Connections, too many of them, cancelled, shut down, started, conflicts to be tried again.
-            (_, Some(code)) if ["08", "53", "57", "40"].contains(&&code[..2]) => {
+            (_, Some(code))
+                if ["08", "40", "53", "57"]
+                    .iter()
+                    .any(|class| code.starts_with(class)) =>
+            {
                 Self::Unavailable(error)
             }
             (

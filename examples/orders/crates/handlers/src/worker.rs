@@ -46,20 +46,17 @@ impl Worker {
     pub async fn run(self, stop: StopSignal) -> Result<()> {
         let mut is_well = true;
         while !stop.is_requested() {
-            match self.confirm_next(&stop).await {
-                Ok(Some(id)) => log::debug!("order {id} is done"),
-                Ok(None) => {
-                    let _ = timeout(self.poll_interval, stop.requested()).await;
-                    is_well = true;
-                }
-                Err(error) => {
-                    // Once, and not at every attempt, while the database is gone.
-                    if is_well {
-                        log::warn!("no orders are confirmed: {error}");
-                        is_well = false;
-                    }
-                    let _ = timeout(self.poll_interval, stop.requested()).await;
-                }
+            let done = self.confirm_next(&stop).await;
+            // Once, and not at every attempt, while the database is gone.
+            match &done {
+                Err(error) if is_well => log::warn!("no orders are confirmed: {error}"),
+                Ok(_) if !is_well => log::info!("orders are confirmed again"),
+                _ => {}
+            }
+            is_well = done.is_ok();
+            // Where there was an order, the next one may be due.
+            if !matches!(done, Ok(Some(_))) {
+                let _ = timeout(self.poll_interval, stop.requested()).await;
             }
         }
         self.pool.close().await;
