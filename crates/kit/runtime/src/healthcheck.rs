@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use berth_kit_settings::Server;
 
+use crate::console::complain;
+
 /// The time that the whole check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -26,11 +28,14 @@ pub(crate) fn run(server: &Server) -> ExitCode {
     match outcome.recv_timeout(TIMEOUT) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("unhealthy: {error:#}");
+            complain(format_args!("unhealthy: {error:#}"));
             ExitCode::from(1)
         }
         Err(_) => {
-            eprintln!("unhealthy: no answer within {}s", TIMEOUT.as_secs());
+            complain(format_args!(
+                "unhealthy: no answer within {}s",
+                TIMEOUT.as_secs()
+            ));
             ExitCode::from(1)
         }
     }

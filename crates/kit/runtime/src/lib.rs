@@ -34,6 +34,7 @@
 mod allocator;
 mod app;
 mod cli;
+mod console;
 mod descriptors;
 mod healthcheck;
 mod lifecycle;

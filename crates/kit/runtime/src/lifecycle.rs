@@ -37,6 +37,7 @@ use futures_util::future::{Either, poll_immediate, select};
 
 use crate::{
     app::{AppState, exposition},
+    console::complain,
     management::{self, Management},
     ports::Port,
     reload::{Figures, InForce, Reloader, SettingsReader},
@@ -60,7 +61,7 @@ pub(crate) async fn run<S: ServiceSettings>(
     let logging = match Logging::start(&log_options(&loaded.settings.log)) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             return ExitCode::from(1);
         }
     };
@@ -113,7 +114,7 @@ pub(crate) async fn run<S: ServiceSettings>(
         Err(error) => {
             // To stderr as it is, whatever the log's filter and format: a person has to act on it.
             logging.flush(LOG_FLUSH);
-            eprintln!("{error:#}");
+            complain(format_args!("{error:#}"));
             ExitCode::from(1)
         }
     };

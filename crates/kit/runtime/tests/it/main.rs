@@ -7,6 +7,7 @@
     reason = "a helper that fails has failed its test"
 )]
 
+mod broken_pipes;
 mod cli;
 mod contract;
 mod debug_routes;
