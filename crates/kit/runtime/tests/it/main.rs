@@ -15,6 +15,7 @@ mod errors;
 #[path = "../support/examples.rs"]
 mod examples;
 mod lifecycle;
+mod log_bounds;
 mod logs;
 mod management;
 mod metrics;

@@ -22,7 +22,8 @@ use humantime::format_rfc3339_micros;
 
 use super::{
     AccessLines, Escaped, Format,
-    access_lines::{push_json, push_number},
+    access_lines::push_number,
+    escape::{CUT, MAX_FIELD_BYTES, push_cut, push_cut_bytes, push_json},
 };
 
 /// What a worker keeps of each of its buffers for the next request, in bytes.
@@ -64,13 +65,13 @@ impl Observe for AccessLog {
         if record.wanted {
             record.method.clone_from(req.method());
             record.path.clear();
-            record.path.push_str(req.uri().path());
+            push_cut(&mut record.path, req.uri().path());
             record.client_ip = req.peer_addr().map(|addr| addr.ip());
             match req.headers().get(header::USER_AGENT) {
                 Some(value) => {
                     let text = record.user_agent.get_or_insert_default();
                     text.clear();
-                    text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+                    push_cut_bytes(text, value.as_bytes());
                 }
                 None => record.user_agent = None,
             }
@@ -134,7 +135,7 @@ pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcom
 fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
     display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(b" INFO  [");
-    line.extend_from_slice(record.method.as_str().as_bytes());
+    push_method(line, &record.method);
     line.extend_from_slice(b"] ");
     if record.path.bytes().all(|byte| byte.is_ascii_graphic()) {
         line.extend_from_slice(record.path.as_bytes());
@@ -162,6 +163,18 @@ fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
     line.push(b'\n');
 }
 
+/// A client may make up a method, of any length. It has no character that would have to be escaped.
+fn push_method(line: &mut Vec<u8>, method: &Method) {
+    let method = method.as_str();
+    match method.as_bytes().get(..MAX_FIELD_BYTES) {
+        Some(begin) if begin.len() < method.len() => {
+            line.extend_from_slice(begin);
+            line.extend_from_slice(CUT.as_bytes());
+        }
+        _ => line.extend_from_slice(method.as_bytes()),
+    }
+}
+
 /// The line for machines.
 fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
@@ -169,10 +182,10 @@ fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
     line.extend_from_slice(
         b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"",
     );
-    line.extend_from_slice(record.method.as_str().as_bytes());
+    push_method(line, &record.method);
     // A method and an id have no character that a JSON string would have to escape.
     line.extend_from_slice(b"\",\"route\":");
-    push_json(line, ids.route);
+    push_json(line, known.route);
     line.extend_from_slice(b",\"path\":");
     push_json(line, &record.path);
     line.extend_from_slice(b",\"status\":");
