@@ -19,6 +19,7 @@ mod log_bounds;
 mod logs;
 mod management;
 mod metrics;
+mod mistakes;
 mod process;
 mod readiness;
 mod reload;
