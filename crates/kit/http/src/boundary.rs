@@ -21,7 +21,7 @@ use actix_web::{
 };
 use pin_project_lite::pin_project;
 
-use crate::{Limits, Problem, RequestContext, RouteTable, limits::largest_body};
+use crate::{Limits, Problem, RequestContext, RouteTable, TrustedProxies, limits::largest_body};
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
 pub(crate) const MAX_TARGET_BYTES: usize = 8192;
@@ -87,7 +87,8 @@ where
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
         let Boundary { limits, table } = &*self.boundary;
-        let request = RequestContext::current().unwrap_or_else(|| RequestContext::new(&req, table));
+        let request = RequestContext::current()
+            .unwrap_or_else(|| RequestContext::new(&req, table, &TrustedProxies::default()));
         let mut bounded = Bounded {
             call: None,
             refusal: None,

@@ -10,6 +10,7 @@
 mod body;
 mod boundary;
 mod build_info;
+mod client;
 pub mod duration;
 mod groups;
 pub mod ids;
@@ -31,6 +32,7 @@ use actix_web::{HttpRequest, http::header, web};
 pub use body::Limits;
 pub use boundary::Boundary;
 pub use build_info::BuildInfo;
+pub use client::TrustedProxies;
 pub use ids::{RequestId, TraceId};
 pub use limits::RouteLimits;
 pub use mount::{Documented, Mount, Scope, ServiceConfig, scope};

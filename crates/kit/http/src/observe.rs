@@ -29,7 +29,8 @@ use actix_web::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    Observe, Outcome, RequestContext, RouteId, RouteTable, ids::X_REQUEST_ID, request::Entered,
+    Observe, Outcome, RequestContext, RouteId, RouteTable, TrustedProxies, ids::X_REQUEST_ID,
+    request::Entered,
 };
 
 /// The most boxes that a worker keeps for requests to come. Each keeps memory around it from going back to the
@@ -46,16 +47,18 @@ pub struct Observed<O: Observe> {
 struct Watch<O: Observe> {
     observer: O,
     table: Arc<RouteTable>,
+    proxies: TrustedProxies,
     /// Of exchanges that are over.
     spare: RefCell<Vec<Box<State<O::Record>>>>,
 }
 
 impl<O: Observe> Observed<O> {
-    /// Tells `observer` about every exchange that passes.
-    pub fn new(observer: O, table: Arc<RouteTable>) -> Self {
+    /// Tells `observer` about every exchange that passes. `proxies` are believed who the client is.
+    pub fn new(observer: O, table: Arc<RouteTable>, proxies: TrustedProxies) -> Self {
         let watch = Watch {
             observer,
             table,
+            proxies,
             spare: RefCell::default(),
         };
         Self {
@@ -267,7 +270,7 @@ impl<O: Observe> Exchange<O> {
         let spare = watch.spare.borrow_mut().pop();
         let mut state = match spare {
             Some(mut state) => {
-                state.request.renew(req);
+                state.request.renew(req, &watch.proxies);
                 state.is_head = is_head;
                 state.started = started;
                 state.outcome = outcome;
@@ -275,7 +278,7 @@ impl<O: Observe> Exchange<O> {
             }
             None => Box::new(State {
                 record: O::Record::default(),
-                request: RequestContext::new(req, &watch.table),
+                request: RequestContext::new(req, &watch.table, &watch.proxies),
                 is_head,
                 started,
                 outcome,

@@ -13,7 +13,7 @@ use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
     Boundary, BuildInfo, Limits, Observed, Problem, RouteId, RouteTable, Routes, Timeout,
-    configure,
+    TrustedProxies, configure,
     openapi::{self, Document},
 };
 use berth_kit_settings::Settings;
@@ -41,6 +41,7 @@ pub(crate) struct AppState {
     routes: Routes,
     document: web::Data<Document>,
     table: Arc<RouteTable>,
+    proxies: TrustedProxies,
 }
 
 /// What one port shows: what its workers' [`App`] is composed of. Both ports have one type of app,
@@ -112,6 +113,7 @@ impl AppState {
                 timeout: Timeout::new(settings.server.request_timeout),
             },
             access_lines: logging.access_lines(),
+            proxies: TrustedProxies::new(&settings.server.trusted_proxies),
         })
     }
 
@@ -221,6 +223,7 @@ impl PortApp {
             .wrap(Observed::new(
                 (metrics, access_log),
                 Arc::clone(&state.table),
+                state.proxies.clone(),
             ))
     }
 }

@@ -9,7 +9,7 @@ use actix_service::map_config;
 use actix_web::dev::AppConfig;
 use berth_kit_http::Timeout;
 use berth_kit_settings::{Settings, Workers};
-use berth_kit_transport::{Options, Serving, Timeouts, listen, serve};
+use berth_kit_transport::{Options, ProxyProtocol, Serving, Timeouts, listen, serve};
 
 use crate::{
     app::PortApp,
@@ -28,19 +28,25 @@ pub(crate) struct Port {
     pub(crate) addresses: Vec<SocketAddr>,
     workers: usize,
     max_connections: usize,
+    /// Proxies may say who the client is before its first byte.
+    is_public: bool,
 }
 
 impl Port {
     /// The one for clients.
     pub(crate) fn public(settings: &Settings) -> anyhow::Result<Self> {
         let connections = connections(settings).public;
-        bind(
+        let port = bind(
             settings,
             settings.server.port,
             "PORT or server.port",
             workers(settings),
             connections,
-        )
+        )?;
+        Ok(Self {
+            is_public: true,
+            ..port
+        })
     }
 
     /// The private one, with a worker of its own.
@@ -62,6 +68,7 @@ impl Port {
             addresses: self.addresses.clone(),
             workers: 1,
             max_connections: self.max_connections,
+            is_public: self.is_public,
         })
     }
 
@@ -84,6 +91,10 @@ impl Port {
                 unread: Arc::new(move || head.max(request_timeout.get())),
                 upgraded: server.upgrade_idle_timeout,
             },
+            proxy_protocol: (server.proxy_protocol && self.is_public).then(|| {
+                let proxies = TrustedProxies::new(&server.trusted_proxies);
+                ProxyProtocol::from_peers(move |peer| proxies.contains(peer))
+            }),
         };
         Ok(serve(self.listeners, &options, move || {
             let factory = map_config(app.app(), |()| AppConfig::default());
@@ -144,6 +155,7 @@ fn bind(
         addresses,
         workers,
         max_connections,
+        is_public: false,
     })
 }
 

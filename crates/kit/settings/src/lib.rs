@@ -36,6 +36,7 @@ mod checks;
 pub mod duration;
 mod fault;
 mod layers;
+mod networks;
 mod parse;
 mod reader;
 mod reference;

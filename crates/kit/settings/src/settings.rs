@@ -4,10 +4,13 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::ServiceName;
 use crate::checks::{self, ReadinessCheck};
 use crate::fault::Fault;
 use crate::layers;
+use crate::networks;
 use crate::parse;
 use crate::reader::Reader;
 
@@ -67,6 +70,10 @@ pub struct Server {
     pub max_connections: usize,
     /// Connections the kernel holds ready before they are accepted, 1 to 65535.
     pub backlog: u32,
+    /// The proxies that are believed who the client is, at most 64 networks.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether they begin each connection with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// How many worker threads to start.
@@ -201,6 +208,8 @@ impl Settings {
                     parse::integer(raw, 1..=1_000_000)
                 }),
                 backlog: r.take("server.backlog", |raw| parse::integer(raw, 1..=65_535)),
+                trusted_proxies: r.take("server.trusted_proxies", networks::networks),
+                proxy_protocol: r.take("server.proxy_protocol", parse::boolean),
             },
             shutdown: Shutdown {
                 drain_delay: r.take("shutdown.drain_delay", |raw| {
@@ -234,6 +243,7 @@ impl Settings {
         };
         settings.check_grace_period(r);
         settings.check_ports(r);
+        networks::check_proxies(&settings, r);
         settings
     }
 

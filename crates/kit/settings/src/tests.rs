@@ -14,7 +14,7 @@ pub(crate) const VERSION: &str = "7.8.9";
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 25] = [
+const KEYS: [(&str, &str, &str); 27] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -28,6 +28,12 @@ const KEYS: [(&str, &str, &str); 25] = [
     ("server.max_body_bytes", "0", "0"),
     ("server.max_connections", "7", "7"),
     ("server.backlog", "8", "8"),
+    (
+        "server.trusted_proxies",
+        r#"["10.0.0.0/8", "::1"]"#,
+        r#"["10.0.0.0/8", "::1/128"]"#,
+    ),
+    ("server.proxy_protocol", "true", "true"),
     ("shutdown.drain_delay", "5s", r#""5s""#),
     ("shutdown.timeout", "20s", r#""20s""#),
     ("shutdown.grace_period", "30s", r#""30s""#),
@@ -45,6 +51,27 @@ const KEYS: [(&str, &str, &str); 25] = [
     ("debug.routes", "true", "true"),
     ("app.name", "last", r#""last""#),
 ];
+
+/// What must be set beside this key, and cannot be by default.
+fn needed(key: &str) -> Vec<(String, &'static str)> {
+    match key {
+        "server.proxy_protocol" => {
+            vec![(variable("server.trusted_proxies"), r#"["10.0.0.0/8"]"#)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `key` alone in the environment, with what it needs.
+fn alone(key: &str, text: &'static str) -> Result<Loaded, Error> {
+    let mut variables = needed(key);
+    variables.push((variable(key), text));
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (&**name, *value))
+        .collect();
+    from_env(&variables)
+}
 
 /// The built-in defaults of `BERTH`.
 fn defaults() -> Settings {
@@ -123,6 +150,7 @@ mod files;
 mod hostile_input;
 mod layering;
 mod names;
+mod proxies;
 mod readiness_checks;
 mod reference;
 mod refusals;

@@ -28,6 +28,7 @@ use crate::{
     date,
     events::{Events, Refusal},
     framing::{MAX_HEAD, Wrong},
+    proxy::{self, Missing, Preface, ProxyProtocol},
     stop::Stop,
     stream::{ByteStream, Stream, Unread, unread},
     timeouts::Timeouts,
@@ -49,12 +50,19 @@ pub(crate) struct Worker<S, E> {
     application: Rc<S>,
     events: Rc<E>,
     timeouts: Timeouts,
+    proxy: Option<ProxyProtocol>,
     stop: Arc<Stop>,
     http: http1::Builder,
 }
 
 impl<S, E> Worker<S, E> {
-    pub(crate) fn new(application: S, events: E, timeouts: Timeouts, stop: Arc<Stop>) -> Self {
+    pub(crate) fn new(
+        application: S,
+        events: E,
+        timeouts: Timeouts,
+        proxy: Option<ProxyProtocol>,
+        stop: Arc<Stop>,
+    ) -> Self {
         let mut http = http1::Builder::new();
         http.keep_alive(timeouts.keep_alive.is_some())
             // Ours: hyper's makes a timer for each request.
@@ -69,8 +77,30 @@ impl<S, E> Worker<S, E> {
             application: Rc::new(application),
             events: Rc::new(events),
             timeouts,
+            proxy,
             stop,
             http,
+        }
+    }
+}
+
+impl<S, E> Worker<S, E> {
+    /// What stands before HTTP: a PROXY header, where the peer speaks that.
+    async fn preface(
+        &self,
+        io: &mut impl ByteStream,
+        peer: SocketAddr,
+    ) -> Result<Preface, Missing> {
+        match &self.proxy {
+            Some(proxy) if proxy.is_spoken_by(peer.ip()) => {
+                let head = self.timeouts.head;
+                // In a box, so that no other connection has room for it.
+                Box::pin(proxy::read(io, peer, head, &self.stop)).await
+            }
+            _ => Ok(Preface {
+                client: peer,
+                read: Bytes::new(),
+            }),
         }
     }
 }
@@ -90,7 +120,7 @@ enum End {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve<T, S, B, E>(io: T, peer: SocketAddr, worker: Rc<Worker<S, E>>)
+pub(crate) async fn serve<T, S, B, E>(mut io: T, peer: SocketAddr, worker: Rc<Worker<S, E>>)
 where
     T: ByteStream,
     S: Service<Request> + 'static,
@@ -103,9 +133,19 @@ where
     let open = worker.stop.connections.open(peer);
     let activity = Rc::new(Activity::new(open.busy()));
     let upgraded = Rc::new(RefCell::new(None));
-    let io = Rc::new(RefCell::new(io));
-    let mut read = Bytes::new();
     let mut waiting = Waiting::new();
+    let Preface { client, mut read } = match worker.preface(&mut io, peer).await {
+        Ok(preface) => preface,
+        Err(Missing::Gone) => return,
+        Err(Missing::Wrong(wrong)) => {
+            let outcome = refuse(&mut io, peer, &*worker.events, wrong).await;
+            return close(&mut io, outcome).await;
+        }
+    };
+    if !read.is_empty() {
+        activity.read(&read);
+    }
+    let io = Rc::new(RefCell::new(io));
     let end = {
         let mut timer = pin!(sleep_until(waiting.since));
         let mut closing = pin!(worker.stop.closing());
@@ -117,7 +157,7 @@ where
                     let adapter = Adapter {
                         application: Rc::clone(&worker.application),
                         events: Rc::clone(&worker.events),
-                        peer,
+                        peer: client,
                         stop: worker.stop.signal(),
                         activity: Rc::clone(&activity),
                         upgrade: Rc::clone(&upgraded),
@@ -174,12 +214,12 @@ where
         (End::Http(Ok(())) | End::Stopped | End::Rests, _) => Ok(()),
         (End::Http(Err(error)), _) if error.is_parse() => {
             let wrong = explain(&activity);
-            refuse(&mut io, peer, &*worker.events, wrong).await
+            refuse(&mut io, client, &*worker.events, wrong).await
         }
         (End::Http(Err(error)), _) => Err(io::Error::other(error)),
         (End::TimedOut(Phase::FirstHead), _) => {
             let wrong = (408, "the head of the request did not arrive in time");
-            refuse(&mut io, peer, &*worker.events, wrong).await
+            refuse(&mut io, client, &*worker.events, wrong).await
         }
         (End::TimedOut(phase), _) => {
             log::debug!("closing a connection whose client took too long ({phase:?})");
@@ -191,14 +231,19 @@ where
         (End::Broken, _) => Err(io::ErrorKind::ConnectionReset.into()),
     };
     activity.ended();
+    close(&mut io, outcome).await;
+    drop(open);
+    worker.events.freed();
+}
+
+/// Closes a connection that has ended so.
+async fn close(io: &mut impl ByteStream, outcome: io::Result<()>) {
     match outcome {
         Ok(()) => {
-            let _ = timeout(LINGER, linger(&mut io)).await;
+            let _ = timeout(LINGER, linger(io)).await;
         }
         Err(error) => log::debug!("a connection is broken off: {error}"),
     }
-    drop(open);
-    worker.events.freed();
 }
 
 /// What a connection is about.

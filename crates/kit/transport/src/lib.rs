@@ -52,6 +52,7 @@ pub mod laws;
 pub mod listen;
 #[cfg(test)]
 mod properties;
+mod proxy;
 mod server;
 mod sockets;
 mod stop;
@@ -60,6 +61,7 @@ mod timeouts;
 mod upgrade;
 
 pub use events::{Events, NoEvents, Refusal, RefusalBody};
+pub use proxy::ProxyProtocol;
 pub use server::{Options, Serving, serve};
 pub use stop::{Stop, StopSignal};
 pub use timeouts::Timeouts;

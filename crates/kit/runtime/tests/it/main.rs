@@ -9,6 +9,7 @@
 
 mod broken_pipes;
 mod cli;
+mod client_address;
 mod contract;
 mod debug_routes;
 mod errors;

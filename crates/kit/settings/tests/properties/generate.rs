@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
 use berth_kit_settings::{LogFormat, ReadinessCheck, Settings, Workers};
+use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -84,6 +85,7 @@ pub(crate) enum Good {
     /// Milliseconds, and one way to write them.
     Time(u64, String),
     Checks(Vec<Check>),
+    Networks(Vec<IpNet>),
 }
 
 /// A check as it is written, where what is not written has a default.
@@ -106,6 +108,14 @@ impl Good {
             Self::Whole(number) => Value::Whole(*number),
             Self::Bool(value) => Value::Bool(*value),
             Self::Checks(checks) => Value::List(checks.iter().map(Check::table).collect()),
+            Self::Networks(networks) => {
+                let text = |network: &IpNet| match network.prefix_len() == network.max_prefix_len()
+                {
+                    true => Value::Text(network.addr().to_string()),
+                    false => Value::Text(network.to_string()),
+                };
+                Value::List(networks.iter().map(text).collect())
+            }
         }
     }
 
@@ -162,6 +172,13 @@ impl Good {
             "server.max_body_bytes" => server.max_body_bytes = whole(),
             "server.max_connections" => server.max_connections = whole(),
             "server.backlog" => server.backlog = u32::try_from(whole()).expect("it is in range"),
+            "server.trusted_proxies" => {
+                server.trusted_proxies = match self {
+                    Self::Networks(networks) => networks.clone(),
+                    other => panic!("{key} = {other:?}"),
+                }
+            }
+            "server.proxy_protocol" => server.proxy_protocol = truth(),
             "shutdown.drain_delay" => shutdown.drain_delay = time(),
             "shutdown.timeout" => shutdown.timeout = time(),
             "shutdown.grace_period" => shutdown.grace_period = Some(time()),
@@ -238,6 +255,7 @@ enum Kind {
     Format,
     Bool,
     Path,
+    Networks,
 }
 
 fn kind(key: &str) -> Kind {
@@ -263,7 +281,8 @@ fn kind(key: &str) -> Kind {
         "log.filter" => Kind::Filter,
         "log.format" => Kind::Format,
         "metrics.path" => Kind::Path,
-        "log.access" | "metrics.enabled" | "debug.routes" => Kind::Bool,
+        "server.trusted_proxies" => Kind::Networks,
+        "log.access" | "metrics.enabled" | "debug.routes" | "server.proxy_protocol" => Kind::Bool,
         other => panic!("{other} is not known here"),
     }
 }
@@ -349,6 +368,17 @@ pub(crate) fn good(key: &str) -> BoxedStrategy<Good> {
                 .boxed()
         }
         Kind::Format => select(vec!["text", "json"]).prop_map(|text| Good::Text(text.to_owned())).boxed(),
+        Kind::Networks => {
+            let network = prop_oneof![
+                (any::<Ipv4Addr>(), 0..=32_u8).prop_map(|(ip, bits)| IpNet::new(ip.into(), bits)),
+                // None that is an IPv4 network in IPv6.
+                (1..=u128::MAX, 0..=96_u8).prop_map(|(ip, bits)| {
+                    IpNet::new(Ipv6Addr::from(ip | 1 << 100).into(), bits)
+                }),
+            ];
+            let network = network.prop_map(|network| network.expect("it is in range").trunc());
+            prop::collection::vec(network, 0..4).prop_map(Good::Networks).boxed()
+        }
         Kind::Bool => any::<bool>().prop_map(Good::Bool).boxed(),
         Kind::Path => "/m[A-Za-z0-9_~.-]{0,20}(/[A-Za-z0-9_~-]{1,10}){0,3}".prop_map(Good::Text).boxed(),
     }
@@ -417,6 +447,19 @@ fn bad_text(key: &str) -> BoxedStrategy<String> {
         Kind::Filter => one_of(&["", " ", "a=b", "a=b=c", "info/a/b", "in\nfo"]).boxed(),
         Kind::Format => one_of(&["", "Text", "yaml", "json "]).boxed(),
         Kind::Bool => one_of(&["", "True", "1", "yes", " true"]).boxed(),
+        Kind::Networks => one_of(&[
+            "",
+            "10.0.0.0/8",
+            "[10.0.0.0/8]",
+            "[\"10.0.0.0/33\"]",
+            "[\"10.1.2.3/8\"]",
+            "[\"::ffff:10.0.0.0/104\"]",
+            "[\"localhost\"]",
+            "[\"\"]",
+            "[\"10.0.0.0/8\", 1]",
+            "[]\nx = 1",
+        ])
+        .boxed(),
         Kind::Path => one_of(&[
             "", "/", "m", "/a/", "/a//b", "/..", "/é", "/health", "/debug/x", "/api/",
         ])

@@ -53,7 +53,6 @@ pub struct Record {
     wanted: bool,
     method: Method,
     path: String,
-    client_ip: Option<IpAddr>,
     user_agent: Option<String>,
 }
 
@@ -66,7 +65,6 @@ impl Observe for AccessLog {
             record.method.clone_from(req.method());
             record.path.clear();
             push_cut(&mut record.path, req.uri().path());
-            record.client_ip = req.peer_addr().map(|addr| addr.ip());
             match req.headers().get(header::USER_AGENT) {
                 Some(value) => {
                     let text = record.user_agent.get_or_insert_default();
@@ -83,12 +81,13 @@ impl Observe for AccessLog {
             return;
         }
         let mut line = self.line.borrow_mut();
-        let ids = Ids {
+        let known = Known {
             request: request.request_id().as_bytes(),
             trace: request.trace().map(TraceId::as_bytes),
             route: request.route(),
+            client: request.client_ip(),
         };
-        put(&self.lines, &mut line, record, &ids, outcome);
+        put(&self.lines, &mut line, record, &known, outcome);
         line.shrink_to(KEPT);
         record.path.shrink_to(KEPT);
         if let Some(user_agent) = &mut record.user_agent {
@@ -98,16 +97,23 @@ impl Observe for AccessLog {
 }
 
 /// What is known of the request beside its record.
-struct Ids<'a> {
+struct Known<'a> {
     request: &'a [u8],
     trace: Option<&'a [u8]>,
     route: &'a str,
+    client: Option<IpAddr>,
 }
 
-fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
+fn put(
+    lines: &AccessLines,
+    line: &mut Vec<u8>,
+    record: &Record,
+    known: &Known<'_>,
+    outcome: &Outcome,
+) {
     lines.put(line, |format, line| match format {
-        Format::Text => text(line, record, outcome),
-        Format::Json => json(line, record, ids, outcome),
+        Format::Text => text(line, record, known, outcome),
+        Format::Json => json(line, record, known, outcome),
     });
     line.clear();
 }
@@ -119,20 +125,20 @@ pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcom
             wanted: true,
             method: Method::from_bytes(b"-").unwrap_or_default(),
             path: "-".to_owned(),
-            client_ip: Some(peer.ip()),
             ..Record::default()
         };
-        let ids = Ids {
+        let known = Known {
             request: id.as_bytes(),
             trace: None,
             route: UNMATCHED,
+            client: Some(peer.ip()),
         };
-        put(lines, &mut Vec::new(), &record, &ids, outcome);
+        put(lines, &mut Vec::new(), &record, &known, outcome);
     }
 }
 
 /// The line for people: `[GET] /health 172.17.0.1 | Status: 200 | Latency: 500µs`.
-fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
+fn text(line: &mut Vec<u8>, record: &Record, known: &Known<'_>, outcome: &Outcome) {
     display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(b" INFO  [");
     push_method(line, &record.method);
@@ -143,7 +149,7 @@ fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
         display(line, &Escaped(&record.path));
     }
     line.push(b' ');
-    match record.client_ip {
+    match known.client {
         Some(ip) => push_ip(line, ip),
         None => line.push(b'-'),
     }
@@ -176,7 +182,7 @@ fn push_method(line: &mut Vec<u8>, method: &Method) {
 }
 
 /// The line for machines.
-fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
+fn json(line: &mut Vec<u8>, record: &Record, known: &Known<'_>, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
     display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(
@@ -195,7 +201,7 @@ fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
     line.extend_from_slice(b",\"bytes\":");
     push_number(line, outcome.bytes);
     line.extend_from_slice(b",\"client_ip\":");
-    match record.client_ip {
+    match known.client {
         Some(ip) => {
             line.push(b'"');
             push_ip(line, ip);
@@ -204,9 +210,9 @@ fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
         None => line.extend_from_slice(b"null"),
     }
     line.extend_from_slice(b",\"request_id\":\"");
-    line.extend_from_slice(ids.request);
+    line.extend_from_slice(known.request);
     line.extend_from_slice(b"\",\"trace_id\":");
-    match ids.trace {
+    match known.trace {
         Some(id) => {
             line.push(b'"');
             line.extend_from_slice(id);
