@@ -248,6 +248,7 @@ async fn manage(
     let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;
+        port.warn_of_skipped();
         for address in &port.addresses {
             log::info!("management port on http://{address}");
         }

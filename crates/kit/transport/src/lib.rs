@@ -42,6 +42,7 @@
 
 mod activity;
 mod adapter;
+pub mod bind;
 mod body;
 mod connection;
 mod date;

@@ -14,6 +14,7 @@ use crate::{
     connection::{self, Worker},
     events::Events,
     proxy::ProxyProtocol,
+    sockets::canonical,
     stop::Stop,
     timeouts::Timeouts,
 };
@@ -120,7 +121,7 @@ where
                         async move {
                             // None: the client has left already.
                             if let Ok(peer) = stream.peer_addr() {
-                                connection::serve(stream, peer, worker).await;
+                                connection::serve(stream, canonical(peer), worker).await;
                             }
                             Ok::<_, ()>(())
                         }

@@ -16,11 +16,13 @@ mod errors;
 #[path = "../support/examples.rs"]
 mod examples;
 mod lifecycle;
+mod listening;
 mod log_bounds;
 mod logs;
 mod management;
 mod metrics;
 mod mistakes;
+mod network;
 mod process;
 mod readiness;
 mod reload;
