@@ -50,7 +50,7 @@ use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 ///     }
 /// }
 ///
-/// let mut sources = Sources::new(ServiceName::new("shop"));
+/// let mut sources = Sources::new(ServiceName::new("shop"), "1.0.0");
 /// sources.environment.push(("SHOP__ORDERS__PAGE_SIZE".into(), "50".into()));
 /// let (_, settings) = load_as::<Settings>(&sources)?;
 /// assert_eq!(settings.orders.page_size, 50);
@@ -81,7 +81,7 @@ impl Sections<'_> {
     ///
     /// `T` is a struct with `#[serde(default, deny_unknown_fields)]`, whose every field is written out. In the
     /// environment, a list or table is written as JSON. Its comments, and those of its fields, are in the
-    /// [`reference`](crate::reference).
+    /// [`reference()`](crate::reference()).
     pub fn take<T>(&mut self, name: &str) -> T
     where
         T: Default + Serialize + DeserializeOwned + Validate<Context: Default> + ToSchema,

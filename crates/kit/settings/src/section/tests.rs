@@ -3,20 +3,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::*;
-use crate::reference;
-use crate::tests::BERTH;
+use crate::tests::{BERTH, VERSION};
 use crate::{Error, Loaded, Secret, SecretUrl, Sources, load_as};
 
-/// How orders are taken.
 #[derive(Debug, PartialEq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Orders {
-    /// Orders on a page. 1 to 100.
     #[garde(range(min = 1, max = 100))]
     page_size: u32,
-    /// How long an order waits for its payment.
-    ///
-    /// Then it is given up.
     #[garde(skip)]
     #[serde(with = "crate::duration")]
     #[schema(value_type = String)]
@@ -25,10 +19,8 @@ struct Orders {
     express: bool,
     #[garde(inner(length(chars, min = 1, max = 8)))]
     countries: Vec<String>,
-    /// Where orders are kept.
     #[garde(skip)]
     url: Option<SecretUrl>,
-    /// What receipts are signed with.
     #[garde(skip)]
     signing: Secret<u64>,
     #[garde(length(chars, max = 16))]
@@ -37,22 +29,10 @@ struct Orders {
     optional: Option<Secret<String>>,
     #[garde(skip)]
     replicas: Vec<SecretUrl>,
-    /// Who is told of an order.
     #[garde(skip)]
     mail: Mail,
     #[garde(skip)]
     retries: Option<u8>,
-    /// In what order they are shipped.
-    #[garde(skip)]
-    sorted: Sorted,
-}
-
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Sorted {
-    #[default]
-    ByAge,
-    ByValue,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -84,7 +64,6 @@ impl Default for Orders {
             replicas: Vec::new(),
             mail: Mail::default(),
             retries: None,
-            sorted: Sorted::ByAge,
         }
     }
 }
@@ -108,6 +87,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<(Loaded, Service), E
     let variables = environment.iter();
     load_as(&Sources {
         service: BERTH,
+        version: VERSION,
         file: Some(file.path().to_owned()),
         environment: variables.map(|(k, v)| (k.into(), v.into())).collect(),
     })
@@ -172,7 +152,6 @@ fn a_section_has_defaults_and_takes_file_and_environment() {
             ("orders.replicas", "[]"),
             ("orders.retries", "(unset)"),
             ("orders.signing", "********"),
-            ("orders.sorted", "\"by_age\""),
             ("orders.ttl", "\"2m\""),
             ("orders.url", "\"postgres://********@db/shop\""),
         ]
@@ -180,7 +159,7 @@ fn a_section_has_defaults_and_takes_file_and_environment() {
     let page_size = Origin::Env("BERTH__ORDERS__PAGE_SIZE".to_owned());
     assert_eq!(*shown[5].2, page_size);
     assert_eq!(*shown[0].2, Origin::Default);
-    assert!(matches!(shown[10].2, Origin::File(_)));
+    assert!(matches!(shown[9].2, Origin::File(_)));
 }
 
 #[test]
@@ -269,7 +248,7 @@ fn what_is_no_section_is_told_to_its_programmer() {
         #[garde(skip)]
         needed: u8,
     }
-    let Err(error) = load_as::<Odd>(&Sources::new(BERTH)) else {
+    let Err(error) = load_as::<Odd>(&Sources::new(BERTH, VERSION)) else {
         panic!("two faults")
     };
     let text = error.to_string();
@@ -344,6 +323,7 @@ fn what_is_right_alone_and_wrong_together_is_a_fault() {
         .into();
     let Err(error) = load_as::<Own>(&Sources {
         service: BERTH,
+        version: VERSION,
         file: None,
         environment,
     }) else {
@@ -379,29 +359,4 @@ fn a_secret_that_has_changed_needs_a_restart() {
     assert_eq!(pending.len(), 1);
     assert_eq!(pending[0].key, "orders.optional");
     assert_eq!(pending[0].value, "********");
-}
-
-#[test]
-fn the_reference_has_sections_as_their_types_have_them() {
-    let text = reference::<Service>(BERTH);
-    let (loaded, _) = load("", &[]).unwrap();
-    for entry in &loaded.entries {
-        let heading = format!("\n### `{}`\n", entry.key);
-        assert_eq!(text.matches(&heading).count(), 1, "{heading}");
-    }
-    assert_eq!(text.matches("\n### ").count(), loaded.entries.len());
-    for part in [
-        "\n## `orders`\n\nHow orders are taken.\n\n",
-        "\n### `orders.page_size`\n\nOrders on a page. 1 to 100.\n\n\
-         Default: `20`. Variable: `BERTH__ORDERS__PAGE_SIZE`.\n",
-        "\n### `orders.ttl`\n\nHow long an order waits for its payment.\n\nThen it is given up.\n\n\
-         Default: `\"1m\"`.",
-        "\n### `orders.url`\n\nWhere orders are kept.\n\nDefault: unset.",
-        "\n### `orders.signing`\n\nWhat receipts are signed with.\n\nDefault: `********`.",
-        "\n### `orders.mail`\n\nWho is told of an order.\n\nDefault: `{\"key\":\"********\",",
-        "\n### `orders.sorted`\n\nIn what order they are shipped.\n\n\
-         One of `\"by_age\"`, `\"by_value\"`.\n\nDefault: `\"by_age\"`.",
-    ] {
-        assert!(text.contains(part), "{part} is not in {text}");
-    }
 }
