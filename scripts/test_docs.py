@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the documents to what they say: `just test-docs`, or
-
-    scripts/test_docs.py [BINARY]
+"""Holds the documents to what they say: `just test-docs`, or `scripts/test_docs.py [BINARY]`.
 
 Links and their anchors lead somewhere, also in a service that has these pages from `just new`; the README is short,
 each `just X` is a recipe, the map of crates is true, and what a `console` block shows is what comes. BINARY is what is
