@@ -5,10 +5,12 @@
 //! waits for anything. `/health` knows nothing of them: a restart helps against nobody else's outage.
 
 mod checks;
+mod error;
 pub mod health;
 mod probers;
 pub mod readiness;
 
 pub use checks::{CheckMetrics, Checks};
+pub use error::CheckError;
 pub use health::{Health, Phase};
 pub use readiness::Dependency;
