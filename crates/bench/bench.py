@@ -7,7 +7,7 @@ axum and nginx.
 BERTH and BENCH are the two release binaries. Needs wrk, nginx, and Linux. Each round starts every server in
 turn, in another order than the last, so that what the machine does meanwhile meets all of them. The
 load generator shares the machine, so what counts is the server's own CPU time, from /proc. Writes
-target/bench/bench.md and target/bench/bench.svg; with --readme, the tables of the README and its plot,
+target/bench/bench.md and target/bench/bench.svg; with --readme, the tables of docs/performance.md and its plot,
 crates/bench/bench.svg, as well.
 """
 
@@ -25,8 +25,8 @@ sys.dont_write_bytecode = True
 
 from servers import OUT, TARGET, Kind, Server, all_kinds  # noqa: E402
 
-README = pathlib.Path("README.md")
-PLOT = pathlib.Path("crates/bench/bench.svg")
+PAGE = pathlib.Path("docs/performance.md")
+PLOT = pathlib.Path("docs/bench.svg")
 FEW, MANY = 32, 1000  # Connections.
 BAR = "nginx, JSON log", "Berth, metrics + JSON log"
 
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("bench")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--readme", action="store_true", help="take the figures over into the README")
+    parser.add_argument("--readme", action="store_true", help="take the figures over into docs/performance.md")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     kinds = all_kinds(given.berth, given.bench)
@@ -170,9 +170,9 @@ def main() -> None:
     (OUT / "bench.svg").write_text(plot(kinds, ratios))
     print(text)
     if given.readme:
-        before, rest = README.read_text().split("<!-- bench -->\n")
+        before, rest = PAGE.read_text().split("<!-- bench -->\n")
         after = rest.split("<!-- /bench -->\n")[1]
-        README.write_text(f"{before}<!-- bench -->\n{text}<!-- /bench -->\n{after}")
+        PAGE.write_text(f"{before}<!-- bench -->\n{text}<!-- /bench -->\n{after}")
         PLOT.write_text(plot(kinds, ratios))
 
 

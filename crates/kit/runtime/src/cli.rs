@@ -117,7 +117,7 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         }
     };
     let Cli { config, command } = Cli::of_process(build);
-    let sources = Sources::from_process(build.name, config);
+    let sources = Sources::from_process(build.name, build.version, config);
     let wanted = sources.clone();
     // The settings file may be on a file system that hangs, and standard output a full pipe.
     let prepared = interruptible(&mut signals, move || {

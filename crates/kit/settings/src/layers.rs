@@ -46,13 +46,10 @@ pub(crate) struct Leaf {
 pub(crate) type Layer = BTreeMap<String, Leaf>;
 
 /// The built-in defaults, with those that the program knows.
-pub(crate) fn defaults(service: ServiceName) -> Layer {
+pub(crate) fn defaults(service: ServiceName, version: &str) -> Layer {
     let mut layer = parse(DEFAULTS, FileFormat::Toml, &Origin::Default)
         .expect("the built-in defaults are TOML: they are tested");
-    for (key, text) in [
-        ("app.name", service.as_str()),
-        ("app.version", env!("CARGO_PKG_VERSION")),
-    ] {
+    for (key, text) in [("app.name", service.as_str()), ("app.version", version)] {
         let leaf = Leaf {
             raw: Raw::Text(text.into()),
             origin: Origin::Default,

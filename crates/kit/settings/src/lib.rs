@@ -11,7 +11,7 @@
 //! ```
 //! use berth_kit_settings::{Error, Origin, ServiceName, Sources, load};
 //!
-//! let mut sources = Sources::new(ServiceName::new("shop"));
+//! let mut sources = Sources::new(ServiceName::new("shop"), "1.0.0");
 //! sources.environment.push(("PORT".into(), "3000".into()));
 //! let loaded = load(&sources)?;
 //! assert_eq!(loaded.settings.server.port, 3000);
@@ -68,6 +68,8 @@ pub use settings::{
 pub struct Sources {
     /// Whose settings they are.
     pub service: ServiceName,
+    /// The version that was built, which `app.version` is by default.
+    pub version: &'static str,
     /// A TOML or YAML file, told apart by the extension.
     pub file: Option<PathBuf>,
     /// Names and values of the environment's variables; those that are no setting are ignored.
@@ -77,9 +79,10 @@ pub struct Sources {
 impl Sources {
     /// Nothing but the defaults.
     #[must_use]
-    pub fn new(service: ServiceName) -> Self {
+    pub fn new(service: ServiceName, version: &'static str) -> Self {
         Self {
             service,
+            version,
             file: None,
             environment: Vec::new(),
         }
@@ -88,10 +91,15 @@ impl Sources {
     /// The process's environment, and `file` if there is one, else what the service's
     /// [`config_variable`](ServiceName::config_variable) names if it is set and not empty.
     #[must_use]
-    pub fn from_process(service: ServiceName, file: Option<PathBuf>) -> Self {
+    pub fn from_process(
+        service: ServiceName,
+        version: &'static str,
+        file: Option<PathBuf>,
+    ) -> Self {
         let named = || env::var_os(service.config_variable()).filter(|path| !path.is_empty());
         Self {
             service,
+            version,
             file: file.or_else(|| named().map(PathBuf::from)),
             environment: env::vars_os().collect(),
         }
@@ -134,7 +142,7 @@ pub fn load_as<S: ServiceSettings>(sources: &Sources) -> Result<(Loaded, S), Err
         Some(Err(fault)) => (layers::Layer::new(), Some(fault)),
     };
     set.extend(layers::environment(service, &sources.environment));
-    let mut reader = reader::Reader::new(service, layers::defaults(service), set);
+    let mut reader = reader::Reader::new(service, layers::defaults(service, sources.version), set);
     if let Some(fault) = malformed {
         reader.fault(fault);
     }

@@ -12,6 +12,9 @@ use crate::reader::{Entry, Reader, UNSET};
 use crate::reload::LIVE;
 use crate::{Sections, ServiceName, ServiceSettings, Settings, Sources};
 
+/// The reference does not tell it: each build has its own.
+const ANY_VERSION: &str = "0.0.0";
+
 /// The reference of the settings of a service, with its own sections, as a Markdown document.
 ///
 /// A service has a test that compares `docs/settings.md` with it.
@@ -31,7 +34,11 @@ pub fn reference<S: ServiceSettings>(service: ServiceName) -> String {
         };
         write_key(&mut text, service, &full, default.as_deref(), &key.about);
     }
-    let mut reader = Reader::new(service, layers::defaults(service), Layer::new());
+    let mut reader = Reader::new(
+        service,
+        layers::defaults(service, ANY_VERSION),
+        Layer::new(),
+    );
     let settings = Settings::read(&mut reader);
     S::read(settings, &mut Sections(&mut reader));
     for Described { section, document } in reader.described() {
@@ -66,7 +73,7 @@ fn introduction(service: ServiceName) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let command = command.join(" ");
-    let mut sources = Sources::new(service);
+    let mut sources = Sources::new(service, ANY_VERSION);
     sources
         .environment
         .extend(mistakes.map(|(name, value)| (name.into(), value.into())));

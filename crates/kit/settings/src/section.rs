@@ -56,7 +56,7 @@ use value::{Problem, Value};
 ///     }
 /// }
 ///
-/// let mut sources = Sources::new(ServiceName::new("shop"));
+/// let mut sources = Sources::new(ServiceName::new("shop"), "1.0.0");
 /// sources.environment.push(("SHOP__ORDERS__PAGE_SIZE".into(), "50".into()));
 /// let (_, settings) = load_as::<Settings>(&sources)?;
 /// assert_eq!(settings.orders.page_size, 50);

@@ -153,7 +153,7 @@ impl Default for Settings {
     /// The built-in defaults of a service named `service`.
     fn default() -> Self {
         let service = ServiceName::new("service");
-        let defaults = layers::defaults(service);
+        let defaults = layers::defaults(service, "0.0.0");
         Self::read(&mut Reader::new(service, defaults, layers::Layer::new()))
     }
 }

@@ -9,6 +9,8 @@ use super::*;
 
 /// Whose settings the tests read.
 pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
+/// What was built.
+pub(crate) const VERSION: &str = "7.8.9";
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
@@ -48,6 +50,7 @@ const KEYS: [(&str, &str, &str); 25] = [
 fn defaults() -> Settings {
     let mut settings = Settings::default();
     BERTH.as_str().clone_into(&mut settings.app.name);
+    VERSION.clone_into(&mut settings.app.version);
     settings
 }
 
@@ -61,6 +64,7 @@ fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 fn from_env(variables: &[(&str, &str)]) -> Result<Loaded, Error> {
     load(&Sources {
         service: BERTH,
+        version: VERSION,
         file: None,
         environment: environment(variables),
     })
@@ -80,6 +84,7 @@ fn with_file(
     fs::write(&path, text).unwrap();
     load(&Sources {
         service: BERTH,
+        version: VERSION,
         file: Some(path),
         environment: environment(variables),
     })

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::*;
-use crate::tests::BERTH;
+use crate::tests::{BERTH, VERSION};
 use crate::{Error, Loaded, Secret, SecretUrl, Sources, load_as};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, Validate, ToSchema)]
@@ -87,6 +87,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<(Loaded, Service), E
     let variables = environment.iter();
     load_as(&Sources {
         service: BERTH,
+        version: VERSION,
         file: Some(file.path().to_owned()),
         environment: variables.map(|(k, v)| (k.into(), v.into())).collect(),
     })
@@ -247,7 +248,7 @@ fn what_is_no_section_is_told_to_its_programmer() {
         #[garde(skip)]
         needed: u8,
     }
-    let Err(error) = load_as::<Odd>(&Sources::new(BERTH)) else {
+    let Err(error) = load_as::<Odd>(&Sources::new(BERTH, VERSION)) else {
         panic!("two faults")
     };
     let text = error.to_string();
@@ -322,6 +323,7 @@ fn what_is_right_alone_and_wrong_together_is_a_fault() {
         .into();
     let Err(error) = load_as::<Own>(&Sources {
         service: BERTH,
+        version: VERSION,
         file: None,
         environment,
     }) else {

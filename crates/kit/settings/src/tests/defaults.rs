@@ -6,7 +6,7 @@ fn are_what_the_reference_says() {
     let expected = Settings {
         app: App {
             name: "berth".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: VERSION.to_owned(),
             environment: "development".to_owned(),
         },
         server: Server {

@@ -32,6 +32,7 @@ fn unreadable_files_say_what_to_do() {
     let open = |path: &Path| {
         load(&Sources {
             service: BERTH,
+            version: VERSION,
             file: Some(path.to_owned()),
             environment: vec![],
         })

@@ -105,6 +105,7 @@ fn garbage_in_files_and_variables() {
             ];
             survives(load(&Sources {
                 service: BERTH,
+                version: VERSION,
                 file: Some(path),
                 environment,
             }));
@@ -126,6 +127,7 @@ fn variables_that_are_not_text() {
     ];
     let faults = faults(load(&Sources {
         service: BERTH,
+        version: VERSION,
         file: None,
         environment,
     }));

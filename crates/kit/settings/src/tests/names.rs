@@ -7,6 +7,7 @@ const MY_SHOP: ServiceName = ServiceName::new("my-shop");
 fn of_shop(variables: &[(&str, &str)]) -> Result<Loaded, Error> {
     load(&Sources {
         service: MY_SHOP,
+        version: VERSION,
         file: None,
         environment: environment(variables),
     })
@@ -69,7 +70,7 @@ fn what_is_said_has_this_name() {
     );
     let error = load(&Sources {
         file: Some("/none.toml".into()),
-        ..Sources::new(MY_SHOP)
+        ..Sources::new(MY_SHOP, VERSION)
     });
     assert_eq!(
         error.unwrap_err().to_string(),

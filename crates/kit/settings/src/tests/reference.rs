@@ -114,7 +114,7 @@ impl ServiceSettings for Service {
 #[test]
 fn it_has_sections_as_their_types_have_them() {
     let text = reference::<Service>(BERTH);
-    let (loaded, _) = load_as::<Service>(&Sources::new(BERTH)).unwrap();
+    let (loaded, _) = load_as::<Service>(&Sources::new(BERTH, VERSION)).unwrap();
     for entry in &loaded.entries {
         let heading = format!("\n### `{}`\n", entry.key);
         assert_eq!(text.matches(&heading).count(), 1, "{heading}");

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 /// Whose settings are read.
 pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
+/// What was built.
+pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
 pub(crate) const KEYS: [&str; 24] = [
@@ -68,6 +70,7 @@ impl Desk {
         });
         load(&Sources {
             service: BERTH,
+            version: VERSION,
             file,
             environment: environment.to_vec(),
         })

@@ -13,7 +13,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 
 use generate::{Good, STYLES, Set, Value, good_sets, layers, sets};
-use laws::{BERTH, Desk, KEYS, faults, variable};
+use laws::{BERTH, Desk, KEYS, VERSION, faults, variable};
 
 /// The same cases every time, so that a failure is there again at the next run. The environment may
 /// ask for others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
@@ -36,6 +36,7 @@ fn cases(usual: u32) -> ProptestConfig {
 fn expected(sets: &[Set]) -> (Settings, BTreeSet<String>) {
     let mut settings = Settings::default();
     BERTH.as_str().clone_into(&mut settings.app.name);
+    VERSION.clone_into(&mut settings.app.version);
     let mut faulty = BTreeSet::new();
     for (key, set) in KEYS.iter().zip(sets) {
         match set {
