@@ -31,10 +31,12 @@
 //! ```
 
 mod checks;
+mod error;
 pub mod health;
 mod probers;
 pub mod readiness;
 
 pub use checks::{CheckMetrics, Checks};
+pub use error::CheckError;
 pub use health::{Health, Phase};
 pub use readiness::Dependency;

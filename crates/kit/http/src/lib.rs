@@ -50,6 +50,7 @@ mod groups;
 pub mod ids;
 mod limits;
 mod mount;
+mod objects;
 mod observe;
 mod observer;
 pub mod openapi;
