@@ -8,7 +8,7 @@ use std::{
 
 use berth_kit_transport::Timeouts;
 
-use super::{
+use crate::fixture::{
     routes::pattern,
     server::{DEADLINE, Server, eventually},
 };

@@ -11,7 +11,7 @@ use std::{
 
 use berth_testkit::Client;
 
-use super::process::Berth;
+use crate::process::Berth;
 
 /// Starts `count` requests that take `duration`, and returns when all are in a handler.
 fn in_flight(server: &Berth, count: usize, duration: &str) -> Vec<Client> {

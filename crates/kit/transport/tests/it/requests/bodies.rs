@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::{
+use crate::fixture::{
     client::Client,
     routes::pattern,
     server::{Server, eventually},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::process::Berth;
+use crate::process::Berth;
 
 #[test]
 fn they_are_off_by_default_and_warned_about_when_on() {

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use berth_kit_transport::Timeouts;
 
-use super::{
+use crate::fixture::{
     client::Client,
     server::{Server, eventually},
 };

@@ -21,7 +21,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{Berth, berth};
+use crate::process::{Berth, berth};
 
 const INTERVAL: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_millis(200);

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use berth_testkit::eventually;
 
-use super::process::{Berth, berth};
+use crate::process::{Berth, berth};
 
 /// A folder as the kubelet mounts it: `settings.toml` is a link through `..data`, a link to the
 /// folder of the moment.

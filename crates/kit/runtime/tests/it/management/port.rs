@@ -14,7 +14,7 @@ use serde_json::json;
 
 use berth_testkit::{Client, Response, eventually};
 
-use super::process::{Berth, berth};
+use crate::process::{Berth, berth};
 
 /// A server with a private port, and that port's address.
 fn start(environment: &[(&str, &str)]) -> (Berth, SocketAddr) {

@@ -1,7 +1,7 @@
 //! Where an answer ends, and whether the connection goes on after it.
 
-use super::{
-    client::Client,
+use crate::fixture::{
+    client::{Answer, Client},
     routes::pattern,
     server::{Server, eventually},
 };
@@ -233,7 +233,7 @@ fn a_handler_can_close_the_connection() {
 }
 
 /// Sends a request in HTTP/1.0 and reads its answer.
-fn http_1_0(client: &mut Client, target: &str, headers: &str) -> super::client::Answer {
+fn http_1_0(client: &mut Client, target: &str, headers: &str) -> Answer {
     client.send(format!("GET {target} HTTP/1.0\r\n{headers}\r\n"));
     let answer = client.read();
     assert_eq!(answer.status, 200);

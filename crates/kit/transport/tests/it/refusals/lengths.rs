@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use berth_kit_transport::Timeouts;
 
-use super::{
+use crate::fixture::{
     client::Client,
     server::{DEADLINE, Server, eventually},
 };

@@ -8,10 +8,9 @@ use std::{
 
 use berth_testkit::Client;
 
-use super::{
-    cli::free_port,
-    process::{Berth, berth, program},
-};
+use crate::process::{Berth, berth, program};
+
+use super::cli::free_port;
 
 /// Runs to the end; returns the exit code and all that was said, which must not be a panic.
 fn fails(command: &mut Command) -> (i32, String) {
@@ -54,7 +53,7 @@ fn a_privileged_port() {
         // By another process: what this one has open for writing, a child that another test starts meanwhile
         // has open as well, and a program that is open for writing does not start.
         let copy = Command::new("cp")
-            .arg(super::process::program())
+            .arg(crate::process::program())
             .arg(&program)
             .status();
         assert!(copy.unwrap().success());

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::process::Berth;
+use crate::process::Berth;
 
 /// The series in an exposition: lines that are not comments, without their values.
 fn series(text: &str) -> BTreeSet<String> {

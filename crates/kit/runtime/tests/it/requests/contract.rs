@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use berth_testkit::Response;
 
-use super::process::Berth;
+use crate::process::Berth;
 
 #[track_caller]
 fn assert_json(response: &Response) -> Value {

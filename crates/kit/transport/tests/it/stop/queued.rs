@@ -9,7 +9,7 @@ use std::{
 
 use berth_kit_transport::{Options, Timeouts};
 
-use super::{
+use crate::fixture::{
     client::Client,
     routes::pattern,
     server::{Server, block_on, eventually},

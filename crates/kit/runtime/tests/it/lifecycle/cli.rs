@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::process::{Berth, berth};
+use crate::process::{Berth, berth};
 
 fn run(environment: &[(&str, &str)], args: &[&str]) -> Output {
     berth(environment).args(args).output().unwrap()

@@ -7,7 +7,7 @@ use std::{
 
 use berth_testkit::{Client, eventually};
 
-use super::process::Berth;
+use crate::process::Berth;
 
 #[test]
 fn twenty_bad_requests() {

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::process::{Berth, berth};
+use crate::process::{Berth, berth};
 
 const JSON: (&str, &str) = ("BERTH__LOG__FORMAT", "json");
 

@@ -1,0 +1,3 @@
+//! The management port.
+
+mod port;

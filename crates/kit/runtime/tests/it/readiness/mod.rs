@@ -1,0 +1,3 @@
+//! `/ready` and what it depends on.
+
+mod servers;

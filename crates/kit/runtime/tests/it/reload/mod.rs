@@ -1,0 +1,3 @@
+//! Settings that change while the server runs.
+
+mod file;

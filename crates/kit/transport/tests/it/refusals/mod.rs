@@ -1,0 +1,3 @@
+//! What never becomes a request, and who is told of it.
+
+mod lengths;
