@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::process::{Berth, berth};
+use crate::process::{Berth, berth, free_port};
 
 fn run(environment: &[(&str, &str)], args: &[&str]) -> Output {
     berth(environment).args(args).output().unwrap()
@@ -111,7 +111,7 @@ fn healthcheck_finds_the_server_by_its_settings() {
         if !listens {
             continue;
         }
-        let port = free_port();
+        let port = free_port().to_string();
         let settings = [("BERTH__SERVER__HOST", host), ("PORT", port.as_str())];
         let before = run(&settings, &["healthcheck"]);
         assert_eq!(before.status.code(), Some(1), "{host}: nothing listens yet");
@@ -163,11 +163,6 @@ fn healthcheck_is_unhealthy_on_anything_but_200() {
         run(&[("PORT", "x")], &["healthcheck"]).status.code(),
         Some(1)
     );
-}
-
-pub(crate) fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port().to_string()
 }
 
 fn has_ipv6() -> bool {

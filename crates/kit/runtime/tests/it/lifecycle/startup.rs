@@ -8,9 +8,7 @@ use std::{
 
 use berth_testkit::Client;
 
-use crate::process::{Berth, berth, program};
-
-use super::cli::free_port;
+use crate::process::{Berth, berth, free_port, program};
 
 /// Runs to the end; returns the exit code and all that was said, which must not be a panic.
 fn fails(command: &mut Command) -> (i32, String) {

@@ -1,88 +1,22 @@
-//! Settings that change while the server runs, in a folder that changes as the kubelet changes a
-//! mounted `ConfigMap`.
+//! When the file is read again, what of it is then in force, and what a faulty one changes.
 
 use std::{
-    cell::Cell,
     fs,
     net::TcpListener,
-    os::unix::fs::symlink,
-    path::PathBuf,
     process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-use tempfile::TempDir;
 
 use berth_testkit::eventually;
 
-use crate::process::{Berth, berth};
+use crate::process::Berth;
 
-/// A folder as the kubelet mounts it: `settings.toml` is a link through `..data`, a link to the
-/// folder of the moment.
-struct Mount {
-    folder: TempDir,
-    count: Cell<u32>,
-}
-
-impl Mount {
-    fn new(text: &str) -> Self {
-        let mount = Self {
-            folder: tempfile::tempdir().unwrap(),
-            count: Cell::new(0),
-        };
-        mount.swap(text);
-        symlink("..data/settings.toml", mount.file()).unwrap();
-        mount
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("settings.toml")
-    }
-
-    /// A new folder, a link to it beside the old one, one rename; then the old folder goes.
-    fn swap(&self, text: &str) {
-        let path = |name: &str| self.folder.path().join(name);
-        let number = self.count.get() + 1;
-        self.count.set(number);
-        let name = format!("..2026_11_24_{number}");
-        fs::create_dir(path(&name)).unwrap();
-        fs::write(path(&name).join("settings.toml"), text).unwrap();
-        symlink(&name, path("..data_tmp")).unwrap();
-        fs::rename(path("..data_tmp"), path("..data")).unwrap();
-        if number > 1 {
-            fs::remove_dir_all(path(&format!("..2026_11_24_{}", number - 1))).unwrap();
-        }
-    }
-
-    fn serve(&self, environment: &[(&str, &str)]) -> Berth {
-        serve(&self.file(), environment)
-    }
-}
-
-fn serve(file: &std::path::Path, environment: &[(&str, &str)]) -> Berth {
-    let mut command = berth(environment);
-    command
-        .env("BERTH_CONFIG", file)
-        .env("BERTH__DEBUG__ROUTES", "true");
-    Berth::spawn(command)
-}
-
-/// The value of a sample, by its name with its labels.
-fn sample(server: &Berth, series: &str) -> String {
-    let metrics = server.get("/metrics");
-    let value = metrics.sample(series);
-    value.unwrap_or_else(|| panic!("no {series}")).to_owned()
-}
-
-fn reloads(server: &Berth, result: &str) -> u64 {
-    let name = format!("berth_config_reloads_total{{result=\"{result}\"}}");
-    sample(server, &name).parse().unwrap()
-}
+use super::{Mount, reloads, sample, serve};
 
 #[test]
 fn a_swapped_config_map_applies_at_once() {
@@ -237,158 +171,6 @@ fn what_the_environment_sets_is_not_changed_by_the_file() {
     server.wait_for_log("log.access = false");
     assert_eq!(server.get("/debug/delay/300ms").status, 200);
     server.stop();
-}
-
-#[test]
-fn checks_come_and_go() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let there = listener.local_addr().unwrap();
-    // Nobody listens on a port that was free a moment ago.
-    let nowhere = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let check = |name: &str, address, interval: &str| {
-        format!(
-            "[[readiness.checks]]\nname = \"{name}\"\nurl = \"tcp://{address}\"\n\
-             interval = \"{interval}\"\ntimeout = \"100ms\"\n"
-        )
-    };
-    let mount = Mount::new(&check("kept", there, "200ms"));
-    let server = mount.serve(&[]);
-    eventually("ready", || server.get("/ready").status == 200);
-    let since = server.get("/ready/kept").json()["since"].clone();
-
-    // A check that passes takes no readiness away, not even before it has passed for the first time.
-    let done = Arc::new(AtomicBool::new(false));
-    let never_unready = {
-        let (done, addr) = (Arc::clone(&done), server.addr);
-        thread::spawn(move || {
-            let mut client = berth_testkit::Client::connect(addr);
-            while !done.load(Ordering::Relaxed) {
-                assert_eq!(client.get("/ready").status, 200);
-            }
-        })
-    };
-    mount.swap(&[check("kept", there, "200ms"), check("new", there, "10s")].concat());
-    eventually("the new one passes", || {
-        server.get("/ready/new").status == 200
-    });
-    // Other terms under the same name: what is known stays known.
-    mount.swap(&[check("kept", there, "150ms"), check("new", there, "9s")].concat());
-    eventually("the terms", || reloads(&server, "success") == 2);
-    assert_eq!(server.get("/ready/kept").json()["since"], since);
-    done.store(true, Ordering::Relaxed);
-    never_unready.join().unwrap();
-
-    mount.swap(
-        &[
-            check("kept", there, "150ms"),
-            check("down", nowhere, "200ms"),
-        ]
-        .concat(),
-    );
-    eventually("not ready", || server.get("/ready").status == 503);
-    assert_eq!(server.get("/ready/new").status, 404);
-    let metrics = server.get("/metrics");
-    assert!(
-        metrics
-            .text()
-            .contains("berth_readiness_check{name=\"down\"} 0")
-    );
-    assert!(!metrics.text().contains("name=\"new\""));
-
-    mount.swap("# none\n");
-    eventually("ready without any", || server.get("/ready").status == 200);
-    assert!(
-        !server
-            .get("/metrics")
-            .text()
-            .contains("berth_readiness_check")
-    );
-    server.stop();
-}
-
-#[test]
-fn the_checks_of_a_refused_file_are_not_begun() {
-    let mount = Mount::new("# none\n");
-    let mut server = mount.serve(&[]);
-    mount.swap("readiness.checks = [{ name = \"a\", url = \"gopher://a\" }]\n");
-    server.wait_for_log("gopher");
-    assert_eq!(server.get("/ready").status, 200);
-    assert_eq!(server.get("/ready/a").status, 404);
-    server.stop();
-}
-
-#[test]
-fn a_longer_timeout_holds_for_the_next_stop() {
-    let mount = Mount::new("[shutdown]\ntimeout = \"1s\"\n");
-    let mut server = mount.serve(&[]);
-    mount.swap("[shutdown]\ntimeout = \"10s\"\n");
-    server.wait_for_log("shutdown.timeout = \"10s\"");
-    let mut client = server.client();
-    client.send("GET /debug/delay/3s HTTP/1.1\r\nHost: t\r\n\r\n");
-    thread::sleep(Duration::from_millis(200));
-    let start = Instant::now();
-    server.signal("TERM");
-    assert_eq!(client.read().status, 200);
-    assert_eq!(server.wait().code(), Some(0), "{:#?}", server.log());
-    // And no longer than the request needs.
-    assert!(start.elapsed() < Duration::from_secs(7));
-}
-
-/// Asserts that a line with `words` is the last, but for the one of the request that is cut off by then,
-/// which its worker writes at the same moment.
-#[track_caller]
-fn assert_last_words(log: &[String], words: &str) {
-    let own = |line: &&String| !line.ends_with("| aborted");
-    let last = log.iter().rfind(own).unwrap();
-    assert!(last.contains(words), "{log:#?}");
-    let aborted = log.len() - log.iter().filter(own).count();
-    assert!(aborted <= 1, "{log:#?}");
-}
-
-#[test]
-fn a_shorter_timeout_holds_for_the_next_stop() {
-    let mount = Mount::new("[shutdown]\ntimeout = \"15s\"\n");
-    let mut server = mount.serve(&[]);
-    mount.swap("[shutdown]\ntimeout = \"1s\"\ndrain_delay = \"500ms\"\n");
-    server.wait_for_log("shutdown.drain_delay = \"500ms\"");
-    let mut client = server.client();
-    client.send("GET /debug/delay/20s HTTP/1.1\r\nHost: t\r\n\r\n");
-    thread::sleep(Duration::from_millis(200));
-    let start = Instant::now();
-    server.signal("TERM");
-    assert_eq!(server.wait().code(), Some(1));
-    let took = start.elapsed();
-    assert!(
-        took > Duration::from_millis(1400) && took < Duration::from_secs(8),
-        "{took:?}"
-    );
-    let log = server.log();
-    assert_last_words(
-        &log,
-        "1 request was cut off, because shutdown.timeout (1s) was over",
-    );
-}
-
-#[test]
-fn a_stop_goes_on_by_the_settings_it_began_with() {
-    let mount = Mount::new("[shutdown]\ndrain_delay = \"2s\"\ntimeout = \"1s\"\n");
-    let mut server = mount.serve(&[]);
-    let mut client = server.client();
-    client.send("GET /debug/delay/20s HTTP/1.1\r\nHost: t\r\n\r\n");
-    thread::sleep(Duration::from_millis(200));
-    server.signal("TERM");
-    server.wait_for_log("draining");
-    mount.swap("[shutdown]\ntimeout = \"9s\"\n");
-    assert_eq!(server.wait().code(), Some(1));
-    let log = server.log();
-    assert!(
-        !log.iter().any(|line| line.contains("settings reloaded")),
-        "{log:#?}"
-    );
-    assert_last_words(&log, "cut off, because shutdown.timeout (1s)");
 }
 
 #[test]
