@@ -144,7 +144,7 @@ fn a_connection_goes_on_beside_many_busy_ones() {
     let length = other.len();
     let echo = format!("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
     let later = format!("POST /health HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n");
-    // More than actix takes ahead.
+    // Many pipelined requests.
     let slow = "GET /debug/delay/100ms HTTP/1.1\r\nHost: t\r\n\r\n";
     let many = format!("{slow}{}{slow}{other}", other.repeat(300));
     let all = [vec![200], vec![418; 300], vec![200, 418]].concat();

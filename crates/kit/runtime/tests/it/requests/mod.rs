@@ -11,5 +11,5 @@ mod timeouts;
 
 use std::time::Duration;
 
-/// Longer than a connection stays with actix when nothing comes on it.
+/// How long a client pauses between two things that it sends: less than any timeout of those servers.
 const MOMENT: Duration = Duration::from_millis(400);

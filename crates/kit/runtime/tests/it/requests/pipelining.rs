@@ -17,7 +17,7 @@ fn what_a_client_sends_ahead_is_not_lost_in_a_pause() {
     assert_eq!(client.read().status, 404);
 }
 
-/// actix takes 16 requests ahead; the others it has read, and not begun.
+/// A pipelined request begins once the one ahead of it has been answered.
 #[test]
 fn what_waits_for_its_turn_is_not_lost_in_a_pause() {
     let server = Berth::debug(&[]);
