@@ -7,17 +7,12 @@
     reason = "a helper that fails has failed its test"
 )]
 
-mod cli;
-mod contract;
-mod debug_routes;
-mod errors;
 #[path = "../support/examples.rs"]
 mod examples;
 mod lifecycle;
-mod logs;
 mod management;
-mod metrics;
 mod process;
 mod readiness;
 mod reload;
-mod startup;
+mod requests;
+mod telemetry;
