@@ -48,7 +48,7 @@ impl ServiceSettings for Own {
 
 /// Reads a line of the section in a file, or a variable of it.
 fn of(toml: Option<&str>, variable: Option<(&str, &str)>) -> Result<Types, String> {
-    let mut sources = Sources::new(BERTH);
+    let mut sources = Sources::new(BERTH, VERSION);
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     if let Some(line) = toml {
         std::fs::write(file.path(), format!("[types]\n{line}\n")).unwrap();
