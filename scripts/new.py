@@ -103,7 +103,9 @@ class Name:
             if word == "BERTH":
                 return self.upper
             if word == "berth":
-                return self.snake if "_" in (before, after) else self.kebab
+                # Cargo's variables have the names of binaries as they are.
+                is_binary = text[:found.start()].endswith("CARGO_BIN_EXE_")
+                return self.snake if "_" in (before, after) and not is_binary else self.kebab
             if word == "Berth" and names_service:
                 return self.camel if after.isupper() else self.title
             return word

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Holds the documents to what they say: `just test-docs`, or
+"""Holds the documents to what they say: `just test-docs`, or `scripts/test_docs.py [BINARY]`.
 
-    scripts/test_docs.py [BINARY]
+Links and their anchors lead somewhere, also in a service that has these pages from `just new`; the README is short,
+each `just X` is a recipe, the map of crates is true, and what a `console` block shows is what comes. BINARY is what is
+asked; without it, `cargo build` makes it.
 
-Links and their anchors lead somewhere, also in a service that has these pages from `just new`; the README is short, each `just X` is a recipe, the map of crates is true, and
-what a `console` block shows is what comes. BINARY is what is asked; without it, `cargo build` makes it.
-
-A block is run with a server of its own, in the root of the repository. `localhost:8080` is its port,
-`localhost:9090` its management port, and `berth` the binary. A comment on the line before a block says otherwise:
+A block is run in the root of the repository with a server of its own (but for those of examples/, whose services are
+others). `localhost:8080` is its port, `localhost:9090` its management port, `berth` the binary. A comment on the line
+before a block says otherwise:
 
     <!-- run with: BERTH__DEBUG__ROUTES=true -->     the server has these variables
     <!-- not run: needs a cluster -->                nothing is run, for this reason
@@ -164,8 +164,8 @@ class Server:
     def run(self, command: str) -> subprocess.CompletedProcess:
         for usual, port in self.ports.items():
             command = command.replace(f"localhost:{usual}", f"localhost:{port}")
-        shell = ["bash", "-c", command]
-        return subprocess.run(shell, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60)
+        shell = ["timeout", "60", "bash", "-c", command]
+        return subprocess.run(shell, cwd=ROOT, env=self.environment, capture_output=True, text=True)
 
 
 def alike(text: str) -> str:
@@ -233,7 +233,8 @@ def main() -> None:
         text = page.read_text()
         check_links(page, text)
         check_recipes(page, text, recipes)
-        if page == SERVICE_README:
+        # Those are of other services.
+        if page == SERVICE_README or page.is_relative_to(ROOT / "examples"):
             continue
         count += check_console(page, text, binary)
     check_map(README.read_text())

@@ -25,7 +25,8 @@ fn get(server: &Process, target: &str) -> Value {
 
 #[test]
 fn it_starts_is_ready_and_stops() {
-    let server = start(&[]);
+    let mut server = start(&[]);
+    server.wait_until_ready();
     assert_eq!(get(&server, "/ready")["status"], "ready");
     server.stop();
 }

@@ -8,7 +8,6 @@ use std::{
 };
 
 use actix_rt::{Arbiter, time};
-use anyhow::bail;
 use berth_kit_settings::ReadinessCheck;
 use futures_util::{
     FutureExt as _,
@@ -21,6 +20,7 @@ use prometheus::{
 };
 
 use crate::{
+    error::CheckError,
     health::Health,
     probers,
     readiness::{Cause, Check, CheckPolicy, CheckState, Dependency, Status},
@@ -44,7 +44,10 @@ impl Checks {
     /// # Errors
     ///
     /// When two checks have one name, or one asks what this program was built without.
-    pub fn start(checks: &[ReadinessCheck], dependencies: Vec<Dependency>) -> anyhow::Result<Self> {
+    pub fn start(
+        checks: &[ReadinessCheck],
+        dependencies: Vec<Dependency>,
+    ) -> Result<Self, CheckError> {
         let mut running: Vec<Running> = Vec::new();
         // A thread of their own, because a check in the program's own code may block it.
         let mut thread = None;
@@ -54,9 +57,7 @@ impl Checks {
                 .iter()
                 .any(|known| known.watched.policy().name == *name)
             {
-                bail!(
-                    "two readiness checks of the program are called \"{name}\"; choose another name"
-                );
+                return Err(CheckError::NameTwice { name: name.clone() });
             }
             let watched = CheckState::new(policy);
             let (stop, stopped) = AbortHandle::new_pair();
@@ -85,7 +86,7 @@ impl Checks {
         &mut self,
         checks: &[ReadinessCheck],
         new: fn(CheckPolicy) -> Arc<CheckState>,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), CheckError> {
         let mut asked = Vec::new();
         for check in checks {
             let before = self
@@ -93,10 +94,10 @@ impl Checks {
                 .iter()
                 .find(|running| running.watched.policy().name == check.name);
             match before.map(|running| &running.settings) {
-                Some(None) => bail!(
-                    "readiness.checks: the name \"{}\" is taken by a check of the program; choose another one",
-                    check.name
-                ),
+                Some(None) => {
+                    let name = check.name.clone();
+                    return Err(CheckError::NameTaken { name });
+                }
                 Some(Some(settings)) if settings == check => asked.push(None),
                 _ => asked.push(Some(probers::of(check)?)),
             }

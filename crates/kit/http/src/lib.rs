@@ -5,7 +5,42 @@
 //! request has a [`RequestContext`] with its ids; [`Query`] and [`Valid`] refuse what is wrong with a reason;
 //! the OpenAPI document follows from the types.
 //!
-//! This crate knows no endpoint of anybody's, no setting, no metric and no socket.
+//! This crate knows no endpoint of anybody's, no setting, no metric and no socket. A service uses it through
+//! `berth-kit`, which stands the [`Boundary`] around what it mounts.
+//!
+//! ```
+//! use actix_web::{HttpResponse, get};
+//! use berth_kit_http::{Problem, Query, Routes};
+//! use serde::Deserialize;
+//! use utoipa::IntoParams;
+//!
+//! #[derive(Deserialize, IntoParams)]
+//! struct Page {
+//!     /// How many, 1 to 100.
+//!     limit: u32,
+//! }
+//!
+//! /// Orders, page by page
+//! #[utoipa::path(params(Page), responses((status = 200, body = Vec<u32>), (status = 400, response = Problem)))]
+//! #[get("/orders")]
+//! async fn list(Query(Page { limit }): Query<Page>) -> Result<HttpResponse, Problem> {
+//!     if !(1..=100).contains(&limit) {
+//!         return Err(Problem::bad_request("'limit' must be from 1 to 100"));
+//!     }
+//!     Ok(HttpResponse::Ok().json((0..limit).collect::<Vec<_>>()))
+//! }
+//!
+//! # #[actix_web::main]
+//! # async fn main() -> Result<(), berth_kit_http::Conflict> {
+//! let routes = Routes::new(|cfg| {
+//!     cfg.service(list);
+//! });
+//! // Which there are, and that no two are in each other's way.
+//! let survey = routes.survey().await?;
+//! assert_eq!(survey.undocumented(), [""; 0]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod body;
 mod boundary;
@@ -16,6 +51,7 @@ mod groups;
 pub mod ids;
 mod limits;
 mod mount;
+mod objects;
 mod observe;
 mod observer;
 pub mod openapi;

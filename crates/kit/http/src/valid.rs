@@ -9,13 +9,14 @@ use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
-use crate::Problem;
+use crate::{Problem, objects::Objects};
 
 /// A JSON body that holds to the rules of its type, which `#[derive(garde::Validate)]` declares.
 ///
 /// What is no JSON is a 400 with line and column, another `Content-Type` a 415; JSON that is not of this type,
 /// or breaks a rule, is a 422 with the member `errors`: for each rule that is broken, or the first value of a wrong
-/// type, a JSON pointer to it and what is wrong with it. Rules know a field by its Rust name: one that JSON calls
+/// type, a JSON pointer to it and what is wrong with it. A struct is an object; an array with its fields in their
+/// order is none. Rules know a field by its Rust name: one that JSON calls
 /// something else has `#[garde(rename = "…")]`, too.
 ///
 /// ```
@@ -70,7 +71,7 @@ where
 {
     fn read(body: &[u8]) -> Result<Self, Problem> {
         let mut json = serde_json::Deserializer::from_slice(body);
-        let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let value: T = serde_path_to_error::deserialize(Objects(&mut json)).map_err(|error| {
             let pointer = pointer_of(error.path());
             let error = error.into_inner();
             if error.is_data() {
@@ -164,6 +165,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::Deserialize;
 
     use super::*;
@@ -216,5 +219,85 @@ mod tests {
             assert_eq!(status, 400, "{broken}");
             assert!(text.contains("line 1 column "), "{text}");
         }
+    }
+    #[test]
+    fn an_array_is_no_struct_wherever_it_stands() {
+        const ARRAY: &str = "invalid type: array, expected an object";
+
+        #[derive(Debug, PartialEq, Deserialize, Validate)]
+        #[garde(allow_unvalidated)]
+        struct All {
+            one: Line,
+            maybe: Option<Line>,
+            many: Vec<Line>,
+            named: BTreeMap<String, Line>,
+            pair: (u8, Line),
+            wrapped: Wrapped,
+            choice: Choice,
+            any: serde_json::Value,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Line {
+            name: String,
+            quantity: u32,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Wrapped(Line);
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum Choice {
+            None,
+            Line(Line),
+            Two(u8, Line),
+            Named { name: String, quantity: u32 },
+        }
+
+        let good = |choice: &str| {
+            format!(
+                r#"{{"one":LINE,"maybe":LINE,"many":[LINE,LINE],"named":{{"a":LINE}},"pair":[1,LINE],
+                    "wrapped":LINE,"choice":{choice},"any":["nut",[2.5,null,{{"x":-1}}]]}}"#
+            )
+        };
+        let object = r#"{"name":"nut","quantity":2}"#;
+        let array = r#"["nut",2]"#;
+        for choice in [
+            r#""None""#,
+            r#"{"Line":LINE}"#,
+            r#"{"Two":[1,LINE]}"#,
+            r#"{"Named":LINE}"#,
+        ] {
+            let good = good(choice);
+            let read = Valid::<All>::read(good.replace("LINE", object).as_bytes()).unwrap();
+            assert_eq!(
+                *read,
+                serde_json::from_str(&good.replace("LINE", object)).unwrap()
+            );
+            // Each in its turn, all else being right.
+            for (at, _) in good.match_indices("LINE") {
+                let (before, after) = good.split_at(at);
+                let wrong =
+                    format!("{before}{array}{}", &after["LINE".len()..]).replace("LINE", object);
+                serde_json::from_str::<All>(&wrong).expect("serde takes it");
+                let problem = Valid::<All>::read(wrong.as_bytes()).unwrap_err();
+                assert_eq!(problem.to_response().status(), 422, "{wrong}");
+                assert!(problem.to_string().contains(ARRAY), "{wrong}: {problem}");
+            }
+        }
+        assert_eq!(
+            refused(r#"{"items":[{"name":"nut","quantity":2},["nut",2]]}"#),
+            (
+                422,
+                format!(
+                    "422 Unprocessable Entity: the body is not valid: /items/1: {ARRAY} at line 1 column 39"
+                )
+            )
+        );
+        let (status, text) = refused(r#"[[{"name":"nut","quantity":2}]]"#);
+        assert_eq!(status, 422);
+        assert!(text.contains(ARRAY), "{text}");
+        let (_, text) = refused("7");
+        assert!(
+            text.contains("invalid type: integer `7`, expected an object"),
+            "{text}"
+        );
     }
 }

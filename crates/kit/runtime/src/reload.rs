@@ -167,7 +167,7 @@ impl Reloader {
         let checks = &next.loaded.settings.readiness.checks;
         self.checks
             .change(checks, CheckState::late)
-            .map_err(Refused::Other)?;
+            .map_err(|error| Refused::Other(error.into()))?;
         Ok(Some(next))
     }
 

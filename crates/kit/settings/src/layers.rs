@@ -27,7 +27,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 const MAX_YAML_INDENT: usize = 64;
 
 /// A value before it is parsed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Raw {
     /// From a file, which tells numbers from text.
     Typed(ValueKind),

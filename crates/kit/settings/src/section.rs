@@ -1,11 +1,15 @@
 //! Sections of the service's own, read by serde.
 
+mod value;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use config::{ConfigError, Map, Value, ValueKind};
 use garde::Validate;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, value::MapDeserializer},
+};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
@@ -15,6 +19,8 @@ use crate::layers::Raw;
 use crate::reader::{Reader, UNSET};
 use crate::reference::{Described, Document};
 use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
+
+use value::{Problem, Value};
 
 /// The settings of a service: Berth's, and its own.
 ///
@@ -101,7 +107,7 @@ impl Sections<'_> {
             );
             return default;
         }
-        if read::<T>(Map::new()).is_err() {
+        if read::<T>(Vec::new()).is_err() {
             self.misuse(name, "the type of this section needs #[serde(default)]");
             return default;
         }
@@ -109,7 +115,7 @@ impl Sections<'_> {
             section: name.to_owned(),
             document: Document::of::<T>,
         });
-        let mut all = Map::new();
+        let mut all = Vec::new();
         let mut set: Vec<Set> = Vec::new();
         for (key, default) in &keys {
             let full = format!("{name}.{key}");
@@ -121,7 +127,7 @@ impl Sections<'_> {
             let (parsed, holds_secret) = secret::watch(|| parse::<T>(key, &raw));
             match parsed {
                 Ok(value) => {
-                    all.insert(key.clone(), value);
+                    all.push((key.clone(), value));
                     set.push(Set {
                         key: key.clone(),
                         origin,
@@ -209,14 +215,6 @@ struct Set {
     fingerprint: u64,
 }
 
-/// What is wrong with a value.
-enum Problem {
-    /// It is of another type; this says of which it must be.
-    Type(String),
-    /// Something else; this may quote it.
-    Text(String),
-}
-
 /// What may be told of a faulty value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Caution {
@@ -283,22 +281,18 @@ fn fields(section: &impl Serialize) -> Option<Vec<(String, Json)>> {
 /// The value of `key`, which the section takes as it is. In the environment everything is text; what can be none
 /// is read as JSON.
 fn parse<T: DeserializeOwned>(key: &str, raw: &Raw) -> Result<Value, Problem> {
-    let kind = match raw {
-        Raw::Typed(kind) => kind.clone(),
-        Raw::Text(text) => match text.to_str() {
-            Some(text) => ValueKind::String(text.to_owned()),
-            None => return Err(Problem::Type("must be UTF-8".to_owned())),
-        },
-    };
-    let alone = |value: &Value| {
-        read::<T>(Map::from_iter([(key.to_owned(), value.clone())])).map(|_| value.clone())
-    };
-    let as_it_is = alone(&Value::new(None, kind));
+    if let Raw::Text(text) = raw
+        && text.to_str().is_none()
+    {
+        return Err(Problem::Type("must be UTF-8".to_owned()));
+    }
+    let alone = |value: Value| read::<T>([(key.to_owned(), value.clone())].into()).map(|_| value);
+    let as_it_is = alone(Value(raw.clone()));
     match raw {
         Raw::Text(text) if as_it_is.is_err() => {
             let text = text.to_str().filter(|text| text.starts_with(['[', '{']));
-            match text.map(serde_json::from_str::<Value>) {
-                Some(Ok(value)) => alone(&value),
+            match text.map(serde_json::from_str::<config::Value>) {
+                Some(Ok(value)) => alone(value.into()),
                 Some(Err(error)) => Err(Problem::Type(format!("is no valid JSON: {error}"))),
                 None => as_it_is,
             }
@@ -307,22 +301,11 @@ fn parse<T: DeserializeOwned>(key: &str, raw: &Raw) -> Result<Value, Problem> {
     }
 }
 
-fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Problem> {
-    let value = Value::new(None, ValueKind::Table(fields));
+fn read<T: DeserializeOwned>(fields: Vec<(String, Value)>) -> Result<T, Problem> {
+    let fields = MapDeserializer::new(fields.into_iter());
     // What reads a value may be anybody's code, and a reload must not end the process.
-    match catch_unwind(AssertUnwindSafe(|| T::deserialize(value))) {
-        Ok(read) => read.map_err(|error| problem(&error)),
-        Err(_panic) => Err(Problem::Type("cannot be read: its type panics".to_owned())),
-    }
-}
-
-fn problem(error: &ConfigError) -> Problem {
-    match error {
-        ConfigError::At { error, .. } => problem(error),
-        ConfigError::Type { expected, .. } => Problem::Type(format!("must be {expected}")),
-        ConfigError::Message(text) => Problem::Text(text.clone()),
-        other => Problem::Text(other.to_string()),
-    }
+    catch_unwind(AssertUnwindSafe(|| T::deserialize(fields)))
+        .unwrap_or_else(|_panic| Err(Problem::Type("cannot be read: its type panics".to_owned())))
 }
 
 /// As it would be written in TOML, or in JSON where it is a list or a table.

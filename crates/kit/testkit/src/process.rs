@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Client, DEADLINE, Response, eventually};
+use crate::{Client, DEADLINE, Response};
 
 /// A running service. Killed when dropped, should a test fail before it has stopped.
 #[derive(Debug)]
@@ -39,10 +39,11 @@ pub fn service(name: &str, program: impl AsRef<OsStr>, environment: &[(&str, &st
 }
 
 impl Process {
-    /// Starts it, and waits until it serves.
+    /// Starts it, and waits until it serves. What it depends on may be missing still: see
+    /// [`wait_until_ready`](Self::wait_until_ready).
     #[must_use]
     pub fn start(command: Command) -> Self {
-        let server = Self::bound(command);
+        let mut server = Self::bound(command);
         server.wait_until_served();
         server
     }
@@ -70,16 +71,42 @@ impl Process {
 
     /// The log says when the port is bound; the first answer says that it is served, if only by what answers while
     /// the service is being built.
-    fn wait_until_served(&self) {
-        assert_eq!(self.get("/health").status, 200);
-        let log = self.log();
-        let is_built = || !self.get("/ready").text().contains("starting up");
-        if log
-            .iter()
-            .any(|line| line.contains("the service is being built"))
-        {
-            eventually("built", is_built);
+    fn wait_until_served(&mut self) {
+        self.wait_until("serves", |server| server.status("/health") == Some(200));
+        let is_built = "the service is being built";
+        if self.log().iter().any(|line| line.contains(is_built)) {
+            self.wait_until("is built", |server| {
+                !server.get("/ready").text().contains("starting up")
+            });
         }
+    }
+
+    /// Waits until it is ready: what it depends on has been found.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        self.wait_until("is ready", |server| server.status("/ready") == Some(200));
+    }
+
+    #[track_caller]
+    fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !holds(self) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "never {what} ({ended:?}): {:#?}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The status of the answer to a GET, where there is one: a service that cannot be built ends amid it.
+    fn status(&self, target: &str) -> Option<u16> {
+        let mut client = Client::try_connect(self.addr).ok()?;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        client.try_send(request).ok()?;
+        client.line().ok()?.split(' ').nth(1)?.parse().ok()
     }
 
     fn launch(mut command: Command) -> Self {

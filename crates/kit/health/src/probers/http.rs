@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+#[cfg(feature = "check-https")]
+use crate::error::CheckError;
 use crate::readiness::{Attempt, Cause, Check};
 use actix_rt::net::TcpStream;
 use berth_kit_settings::{ReadinessCheck, Target};
@@ -47,10 +49,9 @@ pub(super) fn plain(check: &ReadinessCheck) -> Box<dyn Check> {
 
 /// Verifies against the system's CA bundle, which the image has; `SSL_CERT_FILE` names another.
 #[cfg(feature = "check-https")]
-pub(super) fn tls(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
+pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
     use std::sync::Arc;
 
-    use anyhow::Context as _;
     use rustls::{
         ClientConfig, RootCertStore,
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
@@ -59,23 +60,20 @@ pub(super) fn tls(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
     const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
     let path = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| BUNDLE.into());
     let mut roots = RootCertStore::empty();
-    let bundle = CertificateDer::pem_file_iter(&path).with_context(|| {
-        format!(
-            "readiness.checks: \"{}\" needs the CA bundle {}, which cannot be read; SSL_CERT_FILE names another one",
-            check.name,
-            path.display()
-        )
+    let bundle = CertificateDer::pem_file_iter(&path).map_err(|error| CheckError::CaBundle {
+        name: check.name.clone(),
+        path: path.clone().into(),
+        source: error.into(),
     })?;
     // One that cannot be used is no reason to do without the others.
     roots.add_parsable_certificates(bundle.filter_map(Result::ok));
     let config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from(check.target.host().to_owned()).with_context(|| {
-        format!(
-            "readiness.checks: \"{}\" has no host that TLS can verify",
-            check.name
-        )
+    let name = ServerName::try_from(check.target.host().to_owned());
+    let name = name.map_err(|error| CheckError::NoServerName {
+        name: check.name.clone(),
+        source: error.into(),
     })?;
     Ok(Box::new(Http {
         target: check.target.clone(),

@@ -8,13 +8,12 @@ mod postgres;
 mod redis;
 mod tcp;
 
-use anyhow::bail;
 use berth_kit_settings::{Protocol, ReadinessCheck};
 
-use crate::readiness::Check;
+use crate::{error::CheckError, readiness::Check};
 
 /// How to ask, as far as this program was built with it.
-pub(crate) fn of(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
+pub(crate) fn of(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
     Ok(match check.target.protocol() {
         Protocol::Tcp => tcp::new(check),
         #[cfg(feature = "check-http")]
@@ -26,11 +25,11 @@ pub(crate) fn of(check: &ReadinessCheck) -> anyhow::Result<Box<dyn Check>> {
         #[cfg(feature = "check-postgres")]
         Protocol::Postgres => postgres::new(check),
         #[allow(unreachable_patterns, reason = "with every feature, nothing is left")]
-        _ => bail!(
-            "readiness.checks: \"{}\" asks {}, and this program was built without that; \
-             build it with the cargo feature check-http, check-https, check-redis or check-postgres",
-            check.name,
-            check.target
-        ),
+        _ => {
+            return Err(CheckError::NotBuiltIn {
+                name: check.name.clone(),
+                target: check.target.to_string(),
+            });
+        }
     })
 }

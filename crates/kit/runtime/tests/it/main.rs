@@ -7,23 +7,13 @@
     reason = "a helper that fails has failed its test"
 )]
 
-mod broken_pipes;
-mod cli;
-mod client_address;
-mod contract;
-mod debug_routes;
-mod errors;
 #[path = "../support/examples.rs"]
 mod examples;
 mod lifecycle;
-mod listening;
-mod log_bounds;
-mod logs;
 mod management;
-mod metrics;
-mod mistakes;
 mod network;
 mod process;
 mod readiness;
 mod reload;
-mod startup;
+mod requests;
+mod telemetry;

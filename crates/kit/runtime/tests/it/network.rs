@@ -11,7 +11,7 @@ use berth_testkit::eventually;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{Berth, program};
+use crate::process::{Berth, program};
 
 const DEBUG: (&str, &str) = ("BERTH__DEBUG__ROUTES", "true");
 const JSON: (&str, &str) = ("BERTH__LOG__FORMAT", "json");

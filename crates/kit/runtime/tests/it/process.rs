@@ -1,6 +1,7 @@
 //! The server as a process.
 
 use std::{
+    net::TcpListener,
     ops::{Deref, DerefMut},
     path::PathBuf,
     process::Command,
@@ -22,6 +23,12 @@ pub(crate) fn program() -> PathBuf {
 /// The binary, with no settings but these.
 pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
     service("berth", program(), environment)
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap().port()
 }
 
 impl Berth {

@@ -164,7 +164,7 @@ def slow_bodies() -> str:
                     assert not one.received.endswith(b"\r\n0\r\n\r\n"), f"{kind}: half a body has a whole answer"
                     assert one.ended, f"{kind}: held after {one.held():.1f} s"
                     longest = max(longest, one.held())
-            # The limit, and a second in which actix lets a client notice that its body is not wanted.
+            # The limit, and a second in which a client may notice that its body is not wanted.
             assert longest < 3.5, f"a body was waited for for {longest:.1f} s, and the limit is 1 s"
             memory.append(server.memory())
     return (f"{count * len(kinds)} bodies of {len(kinds)} kinds, ended after at most {longest:.1f} s (limit 1 s + 1 s "

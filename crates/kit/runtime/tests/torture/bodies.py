@@ -74,7 +74,7 @@ def huge_bodies() -> str:
                 answer = received.removeprefix(CONTINUE)
                 assert not answer or answer.startswith(b"HTTP/1.1 %d " % status), f"{name}: {answer[:80]}"
                 assert answer or not patience, f"{name}: no answer"
-                # What is still in the kernel's buffers, and what actix reads on for a second at most.
+                # What is still in the kernel's buffers, and what is thrown away for a second before the close.
                 assert seconds < 3, f"{name}: {seconds:.1f} s until it was refused"
                 peak = max(peak, server.memory())
                 longest = max(longest, seconds)

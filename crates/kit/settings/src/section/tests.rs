@@ -193,7 +193,7 @@ fn every_fault_of_every_section_comes_at_once() {
         "{found:#?}"
     );
     assert!(
-        found[1].contains("= \"perhaps\": must be a boolean"),
+        found[1].contains("= \"perhaps\": must be true or false"),
         "{found:#?}"
     );
     assert!(found[4].contains("= 0: lower than 1"), "{found:#?}");
@@ -360,3 +360,5 @@ fn a_secret_that_has_changed_needs_a_restart() {
     assert_eq!(pending[0].key, "orders.optional");
     assert_eq!(pending[0].value, "********");
 }
+
+mod strict;

@@ -2,6 +2,7 @@
 
 mod generate;
 mod laws;
+mod values;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,8 +13,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 
-use generate::{Good, STYLES, Set, Value, good_sets, layers, sets};
+use generate::{good_sets, sets};
 use laws::{BERTH, Desk, KEYS, VERSION, faults, variable};
+use values::{Good, STYLES, Set, Style, Value, layers};
 
 /// The same cases every time, so that a failure is there again at the next run. The environment may
 /// ask for others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
@@ -72,7 +74,7 @@ fn expected(sets: &[Set]) -> (Settings, BTreeSet<String>) {
 }
 
 /// Loads what `sets` say, written in `style`, and finds it as it must be.
-fn check(desk: &Desk, style: generate::Style, sets: &[Set], unknown: &[(usize, String, bool)]) {
+fn check(desk: &Desk, style: Style, sets: &[Set], unknown: &[(usize, String, bool)]) {
     let (mut leaves, mut environment) = layers(sets);
     let (settings, mut wrong) = expected(sets);
     for (section, name, in_file) in unknown {
@@ -217,7 +219,7 @@ fn nested() -> impl Strategy<Value = Value> {
 }
 
 /// Settings with values of any type and depth at any key, and then some slips of the pen.
-fn nearly_valid() -> impl Strategy<Value = (generate::Style, String)> {
+fn nearly_valid() -> impl Strategy<Value = (Style, String)> {
     let odd = prop::collection::vec((0..KEYS.len(), nested()), 0..4);
     let slips = prop::collection::vec(
         (

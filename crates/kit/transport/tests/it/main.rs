@@ -7,13 +7,8 @@
     reason = "a helper that fails has failed its test"
 )]
 
-mod bodies;
-mod client;
-mod framing;
+mod fixture;
 mod refusals;
-mod routes;
-mod server;
+mod requests;
 mod stop;
-mod timeouts;
 mod upgrades;
-mod websocket;

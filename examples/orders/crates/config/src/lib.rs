@@ -5,6 +5,7 @@ use std::time::Duration;
 use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceSettings};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The settings of the service.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +35,7 @@ impl ServiceSettings for Settings {
 }
 
 /// `PostgreSQL`.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// `postgres://user:password@host/database`; `?sslmode=verify-full` for TLS.
@@ -46,18 +47,22 @@ pub struct Database {
     /// How long a request waits for a connection, 1ms to 1m; then it is a 503.
     #[garde(custom(within(Duration::from_millis(1), Duration::from_mins(1))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub acquire_timeout: Duration,
     /// How long a statement may take, 1ms to 1h.
     #[garde(custom(within(Duration::from_millis(1), Duration::from_hours(1))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub statement_timeout: Duration,
     /// How long a statement waits for what another one holds, 1ms to 1h; then it is a 409.
     #[garde(custom(within(Duration::from_millis(1), Duration::from_hours(1))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub lock_timeout: Duration,
     /// How often readiness asks for a connection, 10ms to 5m.
     #[garde(custom(within(Duration::from_millis(10), Duration::from_mins(5))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub check_interval: Duration,
 }
 
@@ -75,7 +80,7 @@ impl Default for Database {
 }
 
 /// How orders are served.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Orders {
     /// Orders on a page where a request does not say, 1 to `max_page_size`.
@@ -90,6 +95,7 @@ pub struct Orders {
     /// How long the answer to an `Idempotency-Key` is kept, 1s to 30 days.
     #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(30 * 24))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub idempotency_ttl: Duration,
 }
 
@@ -105,7 +111,7 @@ impl Default for Orders {
 }
 
 /// The payment service.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Payment {
     /// What takes `POST {"order", "customer", "amount_cents"}`; without it, orders stay pending.
@@ -114,6 +120,7 @@ pub struct Payment {
     /// For one attempt, 1ms to 1m. Less than `shutdown.timeout`, which has to wait for it.
     #[garde(custom(within(Duration::from_millis(1), Duration::from_mins(1))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub timeout: Duration,
     /// Attempts in a row, 1 to 10; then the order is put off.
     #[garde(range(min = 1, max = 10))]
@@ -121,6 +128,7 @@ pub struct Payment {
     /// How often to look for new orders, 10ms to 1m.
     #[garde(custom(within(Duration::from_millis(10), Duration::from_mins(1))))]
     #[serde(with = "berth_kit_settings::duration")]
+    #[schema(value_type = String)]
     pub poll_interval: Duration,
 }
 
@@ -136,7 +144,7 @@ impl Default for Payment {
 }
 
 /// The admin's routes.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// The bearer token, at least 16 characters; without it nobody is let in.

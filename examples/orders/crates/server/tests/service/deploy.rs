@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use berth_testkit::{Client, Process, eventually};
+use berth_testkit::{Client, Process};
 
 use crate::{
     payments::{Behaviour, Call, Payments},
@@ -100,7 +100,6 @@ fn under_load_no_request_fails_and_no_order_is_lost_or_doubled() {
     ];
     let picker = Picker::default();
     let mut current = start(&database, &settings);
-    eventually("ready", || current.get("/ready").status == 200);
     picker.add(&current);
     let stop = AtomicBool::new(false);
     let taken: Taken = thread::scope(|scope| {
@@ -112,7 +111,6 @@ fn under_load_no_request_fails_and_no_order_is_lost_or_doubled() {
         for _ in 0..REPLACEMENTS {
             thread::sleep(Duration::from_millis(300));
             let next = start(&database, &settings);
-            eventually("ready", || next.get("/ready").status == 200);
             picker.add(&next);
             let old = std::mem::replace(&mut current, next);
             old.signal("TERM");

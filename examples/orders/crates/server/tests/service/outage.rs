@@ -36,7 +36,6 @@ fn a_pool_that_is_exhausted_is_told_and_recovers() {
         ("DATABASE__STATEMENT_TIMEOUT", "1m"),
     ];
     let service = start(&database, &settings);
-    ready_becomes(&service, 200);
     let mut other = database.sql();
     other.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
     let mut waiting = [service.client(), service.client()];
@@ -110,7 +109,6 @@ fn a_database_that_is_gone_comes_back_without_a_restart() {
     let mut service = start(&cluster.database(), &settings);
     let mut client = service.client();
     let before = create(&mut client, 1);
-    ready_becomes(&service, 200);
     let key = "Idempotency-Key: during\r\n";
     for _ in 0..2 {
         cluster.down();

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use berth_testkit::{Client, Process, Response, service};
+use berth_testkit::{Client, Process, Response, eventually, service};
 use serde_json::{Value, json};
 
 use crate::postgres::Database;
@@ -25,13 +25,16 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
     service("orders", env!("CARGO_BIN_EXE_orders"), &named)
 }
 
+/// Starts one, and waits until it is ready.
 pub fn start(database: &Database, settings: &[(&str, &str)]) -> Process {
     let own = [
         ("DATABASE__URL", database.url.as_str()),
         ("DATABASE__CHECK_INTERVAL", "50ms"),
         ("PAYMENT__POLL_INTERVAL", "20ms"),
     ];
-    Process::start(command(&[&own, settings].concat()))
+    let service = Process::start(command(&[&own, settings].concat()));
+    eventually("ready", || service.get("/ready").status == 200);
+    service
 }
 
 /// An order of so many nuts.

@@ -1,0 +1,170 @@
+//! The command line: version, help, `check` and `healthcheck`.
+
+use std::{
+    net::TcpListener,
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use crate::process::{Berth, berth, free_port};
+
+fn run(environment: &[(&str, &str)], args: &[&str]) -> Output {
+    berth(environment).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn version_says_what_the_binary_was_built_from() {
+    let output = run(&[], &["--version"]);
+    let text = stdout(&output);
+    let expected = format!("berth {} (revision ", env!("CARGO_PKG_VERSION"));
+    assert!(
+        text.starts_with(&expected) && text.contains("rustc 1."),
+        "{text}"
+    );
+}
+
+#[test]
+fn help_teaches() {
+    let text = stdout(&run(&[], &["--help"]));
+    for word in [
+        "BERTH__SECTION__KEY",
+        "PORT",
+        "SIGTERM",
+        "Exit codes",
+        "check",
+        "healthcheck",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert_eq!(run(&[], &["--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_prints_every_setting_with_its_origin() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("berth.toml");
+    std::fs::write(&file, "[server]\nport = 7000\nkeep_alive = \"10s\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let output = run(&[("PORT", "9000")], &["check", "--config", file]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    let row = |key: &str| {
+        let start = format!("{key} = ");
+        let row = text.lines().find(|row| row.starts_with(&start)).unwrap();
+        row.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        row("server.port"),
+        "server.port = 9000 # environment variable PORT"
+    );
+    assert_eq!(
+        row("server.keep_alive"),
+        format!("server.keep_alive = \"10s\" # file {file}")
+    );
+    assert_eq!(
+        row("server.backlog"),
+        "server.backlog = 1024 # built-in default"
+    );
+}
+
+#[test]
+fn check_lists_every_fault() {
+    let output = run(
+        &[
+            ("PORT", "99999"),
+            ("BERTH__LOG__FORMAT", "xml"),
+            ("BERTH__SERVER__PROT", "1"),
+        ],
+        &["check"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    for part in [
+        "3 faults",
+        "99999",
+        "PORT",
+        "xml",
+        "log.format",
+        "server.prot",
+        "server.port",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn healthcheck_finds_the_server_by_its_settings() {
+    for (host, listens) in [
+        ("127.0.0.1", true),
+        ("0.0.0.0", true),
+        ("::", has_ipv6()),
+        ("localhost", true),
+    ] {
+        if !listens {
+            continue;
+        }
+        let port = free_port().to_string();
+        let settings = [("BERTH__SERVER__HOST", host), ("PORT", port.as_str())];
+        let before = run(&settings, &["healthcheck"]);
+        assert_eq!(before.status.code(), Some(1), "{host}: nothing listens yet");
+        assert!(
+            stderr(&before).starts_with("unhealthy: "),
+            "{}",
+            stderr(&before)
+        );
+
+        let server = Berth::start_at(&settings, port.parse().unwrap());
+        let output = run(&settings, &["healthcheck"]);
+        assert_eq!(output.status.code(), Some(0), "{host}: {}", stderr(&output));
+        server.stop();
+    }
+}
+
+#[test]
+fn healthcheck_gives_up_within_two_seconds() {
+    // Accepts, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let start = Instant::now();
+    let output = run(&[("PORT", &port)], &["healthcheck"]);
+    assert_eq!(output.status.code(), Some(1));
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+}
+
+#[test]
+fn healthcheck_is_unhealthy_on_anything_but_200() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let other = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let size = stream.read(&mut request).unwrap();
+        assert!(request[..size].starts_with(b"GET /health HTTP/1.1\r\n"));
+        stream
+            .write_all(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+    });
+    let output = run(&[("PORT", &port)], &["healthcheck"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("500"), "{}", stderr(&output));
+    other.join().unwrap();
+    // Bad settings are a failed check too: Docker knows no other code.
+    assert_eq!(
+        run(&[("PORT", "x")], &["healthcheck"]).status.code(),
+        Some(1)
+    );
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind("[::1]:0").is_ok()
+}

@@ -1,0 +1,124 @@
+//! Checks of real servers of other kinds.
+
+use crate::process::{Berth, berth, free_port};
+
+use super::{
+    api_is_not_slower, check,
+    dependency::{Dependency, postgres, redis, tls, wait_for_port},
+    follows, start, stays,
+};
+
+/// Down at the start, up, hanging, going on, killed, back.
+fn the_whole_story(url: &str, run: impl Fn() -> Dependency) {
+    let server = start(&check(url, ""));
+    stays(&server, 503, "it is down at the start");
+    let mut dependency = run();
+    follows(&server, 200, "it came up");
+    dependency.signal("STOP");
+    follows(&server, 503, "it hangs");
+    api_is_not_slower(&server);
+    stays(&server, 503, "it still hangs");
+    dependency.signal("CONT");
+    follows(&server, 200, "it goes on");
+    dependency.kill();
+    follows(&server, 503, "it was killed");
+    let again = run();
+    follows(&server, 200, "it came back");
+    server.stop();
+    drop(again);
+}
+
+#[test]
+#[ignore = "needs redis-server: just test-readiness"]
+fn redis_of_all_kinds() {
+    let port = free_port();
+    the_whole_story(&format!("redis://:right%20word@127.0.0.1:{port}/1"), || {
+        redis(port)
+    });
+
+    let dependency = redis(port);
+    let mut server = start(&check(&format!("redis://:wrong@127.0.0.1:{port}/1"), ""));
+    let line = server.wait_for_log("readiness check dep failed");
+    assert!(line.to_lowercase().contains("pass"), "{line}");
+    stays(&server, 503, "the password is wrong");
+    assert!(!server.log().concat().contains("wrong"));
+    let server = start(&check(&format!("redis://127.0.0.1:{port}"), ""));
+    stays(&server, 503, "there is no password");
+    drop(dependency);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: just test-readiness"]
+fn postgres_of_all_kinds() {
+    let port = free_port();
+    the_whole_story(
+        &format!("postgres://app:right%20word@127.0.0.1:{port}/postgres"),
+        || postgres(port, "right word"),
+    );
+
+    let dependency = postgres(port, "right");
+    let mut server = start(&check(
+        &format!("postgres://app:wrong@127.0.0.1:{port}/postgres"),
+        "",
+    ));
+    let line = server.wait_for_log("readiness check dep failed");
+    assert!(!line.contains("wrong"), "{line}");
+    stays(&server, 503, "the password is wrong");
+    let server = start(&check(
+        &format!("postgres://app:right@127.0.0.1:{port}/none"),
+        "",
+    ));
+    stays(&server, 503, "there is no such database");
+    drop(dependency);
+}
+
+#[test]
+#[ignore = "needs openssl and the feature check-https: just test-readiness"]
+fn https_of_all_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("certificate.pem");
+    let port = free_port();
+    let url = |host| check(&format!("https://{host}:{port}/"), "");
+    let bundle = certificate.to_str().unwrap();
+    let mut other = tls(port, &certificate);
+    wait_for_port(port);
+
+    let trusting = Berth::start(&[
+        ("BERTH__READINESS__CHECKS", &url("localhost")),
+        ("SSL_CERT_FILE", bundle),
+    ]);
+    follows(&trusting, 200, "its authority is in the bundle");
+    let mut elsewhere = Berth::start(&[
+        ("BERTH__READINESS__CHECKS", &url("127.0.0.1")),
+        ("SSL_CERT_FILE", bundle),
+    ]);
+    let line = elsewhere.wait_for_log("readiness check dep failed");
+    assert!(line.contains("certificate"), "{line}");
+    stays(&elsewhere, 503, "the certificate is for another name");
+    let mut strict = start(&url("localhost"));
+    let line = strict.wait_for_log("readiness check dep failed");
+    assert!(line.contains("certificate"), "{line}");
+    stays(
+        &strict,
+        503,
+        "the system's bundle does not have its authority",
+    );
+
+    other.kill().unwrap();
+    other.wait().unwrap();
+    follows(&trusting, 503, "it was killed");
+    let mut other = tls(port, &certificate);
+    follows(&trusting, 200, "it came back");
+    other.kill().unwrap();
+    other.wait().unwrap();
+
+    let none = berth(&[
+        ("BERTH__READINESS__CHECKS", &url("localhost")),
+        ("SSL_CERT_FILE", "/none.pem"),
+    ])
+    .output()
+    .unwrap();
+    assert_eq!(none.status.code(), Some(1));
+    let text = String::from_utf8(none.stderr).unwrap();
+    assert!(text.contains("the CA bundle /none.pem"), "{text}");
+}

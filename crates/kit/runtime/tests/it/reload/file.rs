@@ -1,0 +1,245 @@
+//! When the file is read again, what of it is then in force, and what a faulty one changes.
+
+use std::{
+    fs,
+    net::TcpListener,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use berth_testkit::eventually;
+
+use crate::process::Berth;
+
+use super::{Mount, reloads, sample, serve};
+
+#[test]
+fn a_swapped_config_map_applies_at_once() {
+    let mount = Mount::new("[log]\nformat = \"text\"\n");
+    let mut server = mount.serve(&[]);
+    assert_eq!(server.get("/debug/delay/300ms").status, 200);
+    assert_eq!(reloads(&server, "success"), 0);
+
+    mount.swap(
+        "[server]\nrequest_timeout = \"100ms\"\nbacklog = 7\n\
+         [log]\nformat = \"json\"\nfilter = \"debug\"\naccess = false\n",
+    );
+    let line = server.wait_for_log("server.backlog");
+    assert!(
+        line.starts_with('{') && line.contains("needs a restart"),
+        "{line}"
+    );
+    server.wait_for_log("server.request_timeout = \\\"100ms\\\"");
+    server.wait_for_log("log.access = false");
+    server.get("/debug/delay/300ms").assert_problem(503);
+    assert_eq!(reloads(&server, "success"), 1);
+    assert_eq!(reloads(&server, "failure"), 0);
+
+    let before = server.log().len();
+    server.get("/api/v1/info?after");
+    mount.swap("[log]\nfilter = \"warn\"\n");
+    eventually("the third file", || reloads(&server, "success") == 2);
+    assert_eq!(server.get("/debug/delay/300ms").status, 200);
+    // Text again, access lines again, but nothing below a warning.
+    let log = server.stop();
+    assert!(
+        !log[before..]
+            .iter()
+            .any(|line| line.contains("/api/v1/info") || line.contains("[GET]")),
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_faulty_file_changes_nothing_and_every_fault_is_told() {
+    let mount = Mount::new("[server]\nrequest_timeout = \"100ms\"\n");
+    let mut server = mount.serve(&[]);
+    let started = sample(
+        &server,
+        "berth_config_last_reload_success_timestamp_seconds",
+    );
+
+    mount.swap("[server]\nrequest_timeout = \"10s\"\nprot = 1\n[log]\nformat = \"xml\"\n");
+    let line = server.wait_for_log("server.prot");
+    assert!(line.contains("did you mean `server.port`?"), "{line}");
+    let line = server.wait_for_log("log.format = \"xml\"");
+    assert!(
+        line.contains(" ERROR ") && line.contains("must be \"text\" or \"json\""),
+        "{line}"
+    );
+    server.get("/debug/delay/300ms").assert_problem(503);
+    assert_eq!(reloads(&server, "failure"), 1);
+    assert_eq!(sample(&server, "berth_config_last_reload_successful"), "0");
+    let last = sample(
+        &server,
+        "berth_config_last_reload_success_timestamp_seconds",
+    );
+    assert_eq!(last, started);
+
+    // The first file again: nothing new, but nothing wrong any more.
+    mount.swap("[server]\nrequest_timeout = \"100ms\"\n");
+    eventually("all is well", || reloads(&server, "success") == 1);
+    assert_eq!(sample(&server, "berth_config_last_reload_successful"), "1");
+    let last = sample(
+        &server,
+        "berth_config_last_reload_success_timestamp_seconds",
+    );
+    let seconds = |text: &str| text.parse::<f64>().unwrap();
+    assert!(seconds(&last) > seconds(&started));
+    // Nobody is told twice of the same mistake.
+    let log = server.stop();
+    let told = log.iter().filter(|line| line.contains("server.prot"));
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_file_that_is_truncated_or_gone_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let text = |timeout| format!("[server]\nrequest_timeout = \"{timeout}\"\n");
+    fs::write(&file, text("100ms")).unwrap();
+    let mut server = serve(&file, &[]);
+    let mut failures = 0;
+    let mut fails = |server: &mut Berth, why: &str| {
+        failures += 1;
+        server.wait_for_log(why);
+        assert_eq!(reloads(server, "failure"), failures);
+        server.get("/debug/delay/300ms").assert_problem(503);
+    };
+
+    fs::write(&file, "").unwrap();
+    fails(&mut server, "the file is empty");
+    fs::write(&file, "[server]\nrequest_timeout = \"1").unwrap();
+    fails(&mut server, "cannot be parsed: line 2");
+    fs::remove_file(&file).unwrap();
+    fails(&mut server, "No such file");
+
+    for (successes, timeout) in [(1, "10s"), (2, "9s")] {
+        fs::write(&file, text(timeout)).unwrap();
+        eventually("the new file", || reloads(&server, "success") == successes);
+        assert_eq!(server.get("/debug/delay/300ms").status, 200);
+        // Removed and made again, as editors do it.
+        fs::remove_file(&file).unwrap();
+    }
+    fs::write(&file, text("100ms")).unwrap();
+    eventually("the last file", || {
+        server.get("/debug/delay/300ms").status == 503
+    });
+    server.stop();
+}
+
+#[test]
+fn sighup_reads_the_file_again() {
+    let mount = Mount::new("# nothing\n");
+    let mut server = mount.serve(&[]);
+    server.signal("HUP");
+    let line = server.wait_for_log("settings reloaded (SIGHUP)");
+    assert!(line.contains("nothing new is in force"), "{line}");
+    assert_eq!(reloads(&server, "success"), 1);
+    server.stop();
+
+    // And does no harm where there is no file.
+    let mut server = Berth::start(&[]);
+    server.signal("HUP");
+    server.wait_for_log("settings reloaded (SIGHUP)");
+    assert_eq!(server.get("/health").status, 200);
+    server.stop();
+}
+
+#[test]
+fn a_change_right_after_the_start_is_not_missed() {
+    // The log says that the port is bound before anything is watched.
+    for _ in 0..5 {
+        let mount = Mount::new("# nothing\n");
+        let mut server = mount.serve(&[]);
+        mount.swap("[log]\naccess = false\n");
+        server.wait_for_log("log.access = false");
+        server.stop();
+    }
+}
+
+#[test]
+fn what_the_environment_sets_is_not_changed_by_the_file() {
+    let mount = Mount::new("# nothing\n");
+    let mut server = mount.serve(&[("BERTH__SERVER__REQUEST_TIMEOUT", "10s")]);
+    mount.swap("[server]\nrequest_timeout = \"100ms\"\n[log]\naccess = false\n");
+    server.wait_for_log("log.access = false");
+    assert_eq!(server.get("/debug/delay/300ms").status, 200);
+    server.stop();
+}
+
+#[test]
+fn a_hundred_swaps_under_load_fail_no_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    let text = |number: usize| {
+        let check = |at| {
+            format!(
+                "[[readiness.checks]]\nname = \"c{at}\"\nurl = \"tcp://{there}\"\ninterval = \"{}s\"\n",
+                1 + number % 5
+            )
+        };
+        let checks = (0..number % 3).map(check).collect::<Vec<_>>().concat();
+        format!(
+            "[server]\nrequest_timeout = \"{}s\"\n[shutdown]\ntimeout = \"{}s\"\n\
+             [log]\nformat = \"{}\"\naccess = {}\nfilter = \"{}\"\n{checks}",
+            10 + number,
+            1 + number % 7,
+            ["text", "json"][number % 2],
+            number % 4 < 2,
+            ["info", "warn", "debug"][number % 3],
+        )
+    };
+    let mount = Mount::new(&text(0));
+    let server = mount.serve(&[]);
+    let done = Arc::new(AtomicBool::new(false));
+    let answered = Arc::new(AtomicU64::new(0));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (done, answered, addr) = (Arc::clone(&done), Arc::clone(&answered), server.addr);
+            thread::spawn(move || {
+                let mut client = berth_testkit::Client::connect(addr);
+                while !done.load(Ordering::Relaxed) {
+                    for path in ["/api/v1/hello", "/ready", "/debug/delay/5ms"] {
+                        assert_eq!(client.get(path).status, 200);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    for number in 1..=100 {
+        let before = reloads(&server, "success");
+        mount.swap(&text(number));
+        eventually("the next one", || reloads(&server, "success") > before);
+    }
+    done.store(true, Ordering::Relaxed);
+    for client in load {
+        client.join().unwrap();
+    }
+    assert_eq!(reloads(&server, "failure"), 0);
+    assert!(answered.load(Ordering::Relaxed) > 1000);
+    server.stop();
+}
+
+#[test]
+fn a_file_that_hangs_does_not_keep_the_process_from_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    // A pipe can be read to its end once; whoever opens it again waits for somebody who writes.
+    let written = file.clone();
+    let writer = thread::spawn(move || fs::write(written, "[log]\nformat = \"text\"\n").unwrap());
+    let mut server = serve(&file, &[]);
+    writer.join().unwrap();
+    // The look at the file right after the start hangs.
+    thread::sleep(Duration::from_millis(300));
+    assert!(server.is_running());
+    server.stop();
+}

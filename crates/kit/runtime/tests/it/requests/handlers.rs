@@ -1,0 +1,38 @@
+//! Handlers that fail: by a timeout, and by a panic.
+
+use crate::process::Berth;
+
+#[test]
+fn a_handler_over_its_time_is_a_503() {
+    let server = Berth::debug(&[("BERTH__SERVER__REQUEST_TIMEOUT", "200ms")]);
+    let mut client = server.client();
+    let detail = client.get("/debug/delay/5s").assert_problem(503);
+    assert!(detail.contains("200ms"), "{detail}");
+    // The connection lives, and a handler within its time is left alone.
+    assert_eq!(client.get("/debug/delay/10ms").status, 200);
+}
+
+#[test]
+fn a_panic_is_a_500_that_is_logged_and_counted() {
+    let mut server = Berth::debug(&[]);
+    let mut client = server.client();
+    for _ in 0..3 {
+        let detail = client.get("/debug/panic").assert_problem(500);
+        assert!(
+            !detail.contains("asked for"),
+            "the cause is not the client's: {detail}"
+        );
+    }
+    assert_eq!(client.get("/health").status, 200);
+    let line = server.wait_for_log("panicked at");
+    assert!(
+        line.contains("ERROR") && line.contains("debug.rs") && line.contains("asked for"),
+        "{line}"
+    );
+    let metrics = client.get("/metrics");
+    let metrics = metrics.text();
+    assert!(metrics.contains("\nberth_panics_total 3\n"), "{metrics}");
+    let counted = r#"api_requests_total{endpoint="/debug/panic",method="GET",status="500"} 3"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    server.stop();
+}

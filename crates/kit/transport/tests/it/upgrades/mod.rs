@@ -1,0 +1,4 @@
+//! Connections that go on in another protocol.
+
+mod other_protocols;
+mod websocket;
