@@ -174,9 +174,11 @@ mod tests {
         let bound = all_with(&[v4(1, 0), v4(2, 0)], KEY, busy_at_first).unwrap();
         assert_eq!(bound.addresses[0].port(), bound.addresses[1].port());
         assert_eq!(tries.get(), 3);
-        let always = |address: SocketAddr| match address.ip() == v4(2, 0).ip() {
-            true => Err(io::ErrorKind::AddrInUse.into()),
-            false => bind(address),
+        let always = |address: SocketAddr| {
+            if address.ip() == v4(2, 0).ip() {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            bind(address)
         };
         assert!(all_with(&[v4(1, 0), v4(2, 0)], KEY, always).is_err());
     }

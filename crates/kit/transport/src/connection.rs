@@ -84,23 +84,25 @@ impl<S, E> Worker<S, E> {
     }
 }
 
-impl<S, E> Worker<S, E> {
-    /// What stands before HTTP: a PROXY header, where the peer speaks that.
-    async fn preface(
-        &self,
-        io: &mut impl ByteStream,
-        peer: SocketAddr,
-    ) -> Result<Preface, Missing> {
-        match &self.proxy {
-            Some(proxy) if proxy.is_spoken_by(peer.ip()) => {
-                let head = self.timeouts.head;
-                // In a box, so that no other connection has room for it.
-                Box::pin(proxy::read(io, peer, head, &self.stop)).await
+impl<S, E: Events> Worker<S, E> {
+    /// What stands before HTTP: a PROXY header, where the peer speaks that. `None`: it is not there, and the peer has
+    /// been told.
+    async fn preface(&self, io: &mut impl ByteStream, peer: SocketAddr) -> Option<Preface> {
+        let Some(proxy) = &self.proxy else {
+            return Some(Preface::none(peer));
+        };
+        if !proxy.is_spoken_by(peer.ip()) {
+            return Some(Preface::none(peer));
+        }
+        // In a box, so that no other connection has room for it.
+        match Box::pin(proxy::read(io, peer, self.timeouts.head, &self.stop)).await {
+            Ok(preface) => Some(preface),
+            Err(Missing::Gone) => None,
+            Err(Missing::Wrong(wrong)) => {
+                let outcome = refuse(io, peer, &*self.events, wrong).await;
+                close(io, outcome).await;
+                None
             }
-            _ => Ok(Preface {
-                client: peer,
-                read: Bytes::new(),
-            }),
         }
     }
 }
@@ -134,13 +136,8 @@ where
     let activity = Rc::new(Activity::new(open.busy()));
     let upgraded = Rc::new(RefCell::new(None));
     let mut waiting = Waiting::new();
-    let Preface { client, mut read } = match worker.preface(&mut io, peer).await {
-        Ok(preface) => preface,
-        Err(Missing::Gone) => return,
-        Err(Missing::Wrong(wrong)) => {
-            let outcome = refuse(&mut io, peer, &*worker.events, wrong).await;
-            return close(&mut io, outcome).await;
-        }
+    let Some(Preface { client, mut read }) = worker.preface(&mut io, peer).await else {
+        return;
     };
     if !read.is_empty() {
         activity.read(&read);

@@ -62,6 +62,16 @@ pub(crate) struct Preface {
     pub(crate) read: Bytes,
 }
 
+impl Preface {
+    /// Of a peer that is the client itself.
+    pub(crate) fn none(client: SocketAddr) -> Self {
+        Self {
+            client,
+            read: Bytes::new(),
+        }
+    }
+}
+
 /// Why there is none.
 #[derive(Debug)]
 pub(crate) enum Missing {

@@ -23,23 +23,23 @@ fn is_dangerous(c: char) -> bool {
 fn every_field_that_a_client_fills_is_cut_with_a_mark() {
     for format in ["json", "text"] {
         let server = Berth::start(&[("BERTH__LOG__FORMAT", format)]);
-        let long = |text: &str| text.repeat(60_000 / text.len());
+        let many = |text: &str| text.repeat(60_000 / text.len());
         for header in [
-            format!("User-Agent: {}", long("a")),
+            format!("User-Agent: {}", many("a")),
             // Each of these bytes becomes three, and a quote two.
-            format!("User-Agent: {}", long("\"\u{85}\t")),
-            format!("Referer: {}", long("r")),
-            format!("X-Request-Id: {}", long("i")),
-            format!("Traceparent: 00-{}", long("4")),
+            format!("User-Agent: {}", many("\"\u{85}\t")),
+            format!("Referer: {}", many("r")),
+            format!("X-Request-Id: {}", many("i")),
+            format!("Traceparent: 00-{}", many("4")),
         ] {
             let mut client = server.client();
             let answer = client.request("GET", "/api/v1/hello", &format!("{header}\r\n"));
             assert_eq!(answer.status, 200);
         }
-        let path = format!("/{}?{}", long("p")[..4000].to_owned(), "q=1".repeat(400));
+        let path = format!("/{}?{}", many("p")[..4000].to_owned(), "q=1".repeat(400));
         assert_eq!(server.get(&path).status, 404);
         // A method that nobody knows, as long as a head may be.
-        let answer = server.client().request(&long("M"), "/api/v1/hello", "");
+        let answer = server.client().request(&many("M"), "/api/v1/hello", "");
         assert_eq!(answer.status, 405);
 
         let log = server.stop();
