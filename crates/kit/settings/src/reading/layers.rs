@@ -8,11 +8,11 @@ use std::path::Path;
 
 use config::{ConfigError, File, FileFormat, Source as _, ValueKind};
 
-use crate::ServiceName;
-use crate::fault::{Error, Fault, FileProblem, Origin, escape, quote};
+use super::fault::{Error, Fault, FileProblem, Origin, escape, quote};
+use crate::service_name::ServiceName;
 
 /// The built-in defaults, which are also the example file and the reference.
-pub(crate) const DEFAULTS: &str = include_str!("../defaults.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../defaults.toml");
 
 /// Plain variables that every platform knows, and the keys they set.
 pub(crate) const PLAIN: [(&str, &str); 4] = [

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use config::ValueKind;
 
-use crate::ServiceName;
-use crate::fault::{Fault, Faults, Origin, cut, is_secret, quote};
-use crate::layers::{Layer, Leaf, Raw};
-use crate::reference::Described;
-use crate::settings::{LogFormat, Workers};
+use super::described::Described;
+use super::fault::{Fault, Faults, Origin, cut, is_secret, quote};
+use super::layers::{Layer, Leaf, Raw};
+use super::values::{LogFormat, Workers};
+use crate::service_name::ServiceName;
 
 /// What is shown where a key has no value.
 pub(crate) const UNSET: &str = "(unset)";

@@ -1,11 +1,13 @@
 //! The crate as its callers see it: layers, faults, files.
 
+use std::ffi::OsString;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::reading::layers;
 
 /// Whose settings the tests read.
 pub(crate) const BERTH: ServiceName = ServiceName::new("berth");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize as _, Deserializer, Serializer, de};
 
-use crate::parse::humane;
+use crate::reading::parse::humane;
 
 /// Writes it down.
 ///

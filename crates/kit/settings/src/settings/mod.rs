@@ -1,15 +1,16 @@
 //! The settings' types, and the list of keys they are read from.
 
-use std::fmt;
-use std::num::NonZeroUsize;
+pub(crate) mod checks;
+
 use std::time::Duration;
 
-use crate::ServiceName;
-use crate::checks::{self, ReadinessCheck};
-use crate::fault::Fault;
-use crate::layers;
-use crate::parse;
-use crate::reader::Reader;
+use checks::ReadinessCheck;
+
+use crate::reading::fault::Fault;
+use crate::reading::reader::Reader;
+use crate::reading::values::{LogFormat, Workers};
+use crate::reading::{layers, parse};
+use crate::service_name::ServiceName;
 
 /// The settings of the service. All of them hold: see [`load`](crate::load).
 #[derive(Debug, Clone, PartialEq)]
@@ -69,15 +70,6 @@ pub struct Server {
     pub backlog: u32,
 }
 
-/// How many worker threads to start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Workers {
-    /// As many as the CPU quota allows.
-    Auto,
-    /// This many, at most 512.
-    Fixed(NonZeroUsize),
-}
-
 /// How the service ends. Where `grace_period` is set, the other two fit in it together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shutdown {
@@ -105,24 +97,6 @@ pub struct Log {
     pub format: LogFormat,
     /// Whether each request is logged.
     pub access: bool,
-}
-
-/// How log records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line, for machines.
-    Json,
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
 }
 
 /// What Prometheus sees.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use config::ValueKind;
 
-use crate::layers::Raw;
-use crate::settings::{LogFormat, Workers};
+use super::layers::Raw;
+use super::values::{LogFormat, Workers};
 
 type Parsed<T> = Result<T, String>;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
 use url::Url;
 
-use crate::fault::{Fault, Origin, cut, quote};
-use crate::layers::Raw;
-use crate::parse;
-use crate::reader::{Reader, Render};
+use crate::reading::fault::{Fault, Origin, cut, quote};
+use crate::reading::layers::{self, Raw};
+use crate::reading::parse;
+use crate::reading::reader::{Reader, Render};
 
 /// The key of the list.
 pub(crate) const KEY: &str = "readiness.checks";
@@ -385,7 +385,7 @@ impl Item<'_> {
     fn finish(mut self) {
         for key in std::mem::take(&mut self.table).into_keys() {
             let problem = format!("unknown key; a check has {}", Self::KEYS.join(", "));
-            self.fault(&cut(crate::layers::component(&key)), None, problem);
+            self.fault(&cut(layers::component(&key)), None, problem);
         }
     }
 }
