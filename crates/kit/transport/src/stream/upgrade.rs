@@ -22,7 +22,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::Stream;
 use tokio::io::ReadBuf;
 
-use crate::{activity::Activity, stream::ByteStream};
+use super::{ByteStream, activity::Activity};
 
 /// How much is read at a time, and how much waits for the application before no more is read, in bytes.
 const PIECE: usize = 16 * 1024;

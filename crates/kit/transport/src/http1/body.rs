@@ -16,7 +16,7 @@ use futures_util::Stream;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::activity::{Activity, RequestBody};
+use crate::stream::activity::{Activity, RequestBody};
 
 /// A request's body, as actix reads it.
 pub(crate) struct IncomingBody {

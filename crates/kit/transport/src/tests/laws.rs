@@ -30,8 +30,8 @@ use hyper::{
 };
 
 use crate::{
-    adapter::{convert_head, convert_request},
     framing::{self, Length, MAX_HEAD, MAX_HEADERS, Recent},
+    http1::adapter::{convert_head, convert_request},
 };
 
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);

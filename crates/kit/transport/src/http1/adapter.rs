@@ -24,14 +24,18 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use hyper::{Method, Version, body::Incoming, header, http::request::Parts};
 use pin_project_lite::pin_project;
 
-use crate::{
-    activity::{Activity, RequestBody},
+use super::{
     body::{AnswerBody, IncomingBody},
     date,
+};
+use crate::{
     events::{Events, Refusal, RefusalBody},
     framing::{self, Length, Wrong},
     stop::StopSignal,
-    upgrade::{Upgrade, UpgradeInput},
+    stream::{
+        activity::{Activity, RequestBody},
+        upgrade::{Upgrade, UpgradeInput},
+    },
 };
 
 /// What answers on one connection.

@@ -19,7 +19,7 @@ use proptest::{
     test_runner::RngSeed,
 };
 
-use crate::laws;
+use super::laws;
 
 /// The same cases every time, so that a failure is there again at the next run. The environment may
 /// ask for others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.

@@ -1,5 +1,8 @@
 //! The byte stream that hyper reads and writes.
 
+pub(crate) mod activity;
+pub(crate) mod upgrade;
+
 use std::{
     cell::RefCell,
     io,
@@ -17,7 +20,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::activity::Activity;
+use activity::Activity;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 16 * 1024;

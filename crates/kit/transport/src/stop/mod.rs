@@ -1,5 +1,7 @@
 //! The stop: what is told of it, what it waits for, and what it would cut off.
 
+mod sockets;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt, io,
@@ -15,7 +17,7 @@ use std::{
 use actix_rt::time::{Instant, sleep};
 use tokio::sync::Notify;
 
-use crate::{listen, sockets};
+use crate::listen;
 
 /// How often it is looked whether a connection still waits to be taken on.
 const LOOK: Duration = Duration::from_millis(10);
