@@ -1,6 +1,10 @@
 //! What stands between the connection and whatever is mounted: limits, a time limit, a net for panics, HEAD
 //! where there is GET, and one form for every error.
 
+pub(crate) mod body;
+pub(crate) mod limits;
+pub(crate) mod timeout;
+
 use std::{
     any::Any,
     future::{Future, Ready, ready},
@@ -21,7 +25,10 @@ use actix_web::{
 };
 use pin_project_lite::pin_project;
 
-use crate::{Limits, Problem, RequestContext, RouteTable, limits::largest_body};
+use body::Limits;
+use limits::largest_body;
+
+use crate::{problem::Problem, request::context::RequestContext, table::RouteTable};
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
 pub(crate) const MAX_TARGET_BYTES: usize = 8192;

@@ -17,7 +17,11 @@ use actix_web::{
 };
 use futures_util::Stream;
 
-use crate::{Problem, RequestContext, Timeout, request::BodyProgress};
+use super::timeout::Timeout;
+use crate::{
+    problem::Problem,
+    request::context::{BodyProgress, RequestContext},
+};
 
 /// What holds for every request that its route has no limits of its own for.
 #[derive(Debug, Clone)]

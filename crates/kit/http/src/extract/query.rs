@@ -11,7 +11,7 @@ use std::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use serde::de::DeserializeOwned;
 
-use crate::Problem;
+use crate::problem::Problem;
 
 /// The parameters of the query string, form-encoded: `+` is a space, `%XX` a byte. What is badly encoded, no value
 /// of its field, or given twice for a field that takes one value, is a 400. So is a parameter that there is no
@@ -84,6 +84,12 @@ impl<T: DeserializeOwned> Query<T> {
             1 => format!("the query parameter '{name}': {error}"),
             _ => format!("the query parameter '{name}' may be given only once"),
         }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        Self::bad_request(error.to_string())
     }
 }
 

@@ -9,7 +9,8 @@ use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
-use crate::{Problem, objects::Objects};
+use super::objects::Objects;
+use crate::problem::Problem;
 
 /// A JSON body that holds to the rules of its type, which `#[derive(garde::Validate)]` declares.
 ///

@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem details.
 
+pub(crate) mod schema;
+
 use std::{borrow::Cow, fmt, time::Duration};
 
 use actix_web::{
@@ -13,7 +15,13 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{QueryError, RequestContext, duration::compact};
+use crate::{duration::compact, request::context::RequestContext};
+
+/// Answers that are true only now must not be kept by a cache on the way.
+pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
+    header::CACHE_CONTROL,
+    header::HeaderValue::from_static("no-store"),
+);
 
 /// An error answer: its true status and an `application/problem+json` body that says in `detail`
 /// what a person can do about it.
@@ -232,7 +240,7 @@ impl Problem {
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         let more = self.more.as_deref();
         if more.is_none_or(|more| !more.headers.contains_key(header::CACHE_CONTROL)) {
-            response.insert_header(crate::NO_STORE);
+            response.insert_header(NO_STORE);
         }
         for (name, value) in more.iter().flat_map(|more| &more.headers) {
             response.append_header((name, HeaderValue::clone(value)));
@@ -325,11 +333,5 @@ impl From<&PayloadError> for Problem {
             }
             _ => Self::bad_request("the request body is broken or incomplete"),
         }
-    }
-}
-
-impl From<QueryError> for Problem {
-    fn from(error: QueryError) -> Self {
-        Self::bad_request(error.to_string())
     }
 }

@@ -18,7 +18,7 @@ use utoipa::openapi::{
 };
 use utoipa_actix_web::OpenApiFactory;
 
-use crate::groups::{Pending, literal};
+use super::groups::{Pending, literal};
 
 /// What handlers are mounted on; as actix's own [`web::ServiceConfig`], but that it takes what is documented.
 pub struct ServiceConfig<'a> {

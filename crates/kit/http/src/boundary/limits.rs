@@ -11,7 +11,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 
-use crate::RequestContext;
+use crate::request::context::RequestContext;
 
 /// The largest body that any route of the process has asked for. Until a request has come to its route, which
 /// middleware before it may delay, one that announces as much cannot be refused.

@@ -11,12 +11,12 @@ use actix_web::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use crate::{
-    Problem, Route, ServiceConfig,
+use super::{
     groups::{self, Pending},
-    mount::{Documentation, Documented},
-    openapi::method_name,
+    method::method_name,
+    mount::{Documentation, Documented, ServiceConfig},
 };
+use crate::{problem::Problem, table::Route};
 
 type Mounting = Arc<dyn Fn(&mut ServiceConfig<'_>) + Send + Sync>;
 

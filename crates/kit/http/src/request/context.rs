@@ -6,7 +6,7 @@
 
 use std::{
     cell::RefCell,
-    future::{Future, Ready, ready},
+    future::Future,
     mem,
     pin::Pin,
     sync::{
@@ -17,13 +17,11 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{
-    FromRequest, HttpRequest,
-    dev::{Payload, ServiceRequest},
-};
+use actix_web::dev::ServiceRequest;
 use pin_project_lite::pin_project;
 
-use crate::{Problem, RequestId, RouteId, RouteTable, TraceId};
+use super::ids::{RequestId, TraceId};
+use crate::table::{RouteId, RouteTable};
 
 thread_local! {
     static CURRENT: RefCell<Option<RequestContext>> = const { RefCell::new(None) };
@@ -280,15 +278,6 @@ impl Drop for Entered {
         let before = self.0.take();
         // There is no place any more once the thread ends.
         let _ = CURRENT.try_with(|current| mem::replace(&mut *current.borrow_mut(), before));
-    }
-}
-
-impl FromRequest for RequestContext {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::current().ok_or_else(Problem::internal))
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use actix_web::{dev::ServiceRequest, http::StatusCode};
 
-use crate::{RequestContext, RouteId};
+use super::context::RequestContext;
+use crate::table::RouteId;
 
 /// Is told about every exchange.
 pub trait Observe: 'static {
