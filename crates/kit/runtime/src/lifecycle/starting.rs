@@ -16,8 +16,8 @@ use futures_util::{
 
 use crate::{
     app::PortApp,
+    lifecycle::signals::{Signals, StopSignal},
     ports::Port,
-    signals::{Signals, StopSignal},
 };
 
 /// A service that is built within this needs nobody to answer for it.

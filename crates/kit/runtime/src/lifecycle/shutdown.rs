@@ -15,9 +15,9 @@ use berth_kit_transport::Stop;
 use futures_util::future::{Either, select};
 
 use crate::{
+    lifecycle::signals::{Signals, StopSignal},
     management::Management,
     reload::InForce,
-    signals::{Signals, StopSignal},
     tasks::{Cleanup, Tasks, clean_up},
 };
 

@@ -16,6 +16,10 @@
 //! a second signal, at any time → exit at once with 128 + its number
 //! ```
 
+mod shutdown;
+pub(crate) mod signals;
+mod starting;
+
 use std::{
     process::ExitCode,
     sync::{Arc, OnceLock},
@@ -27,7 +31,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Health};
 use berth_kit_http::Routes;
-use berth_kit_settings::{Loaded, Log, LogFormat, Reloaded, ServiceSettings, Settings, Sources};
+use berth_kit_settings::{Loaded, Reloaded, ServiceSettings, Settings, Sources};
 use berth_kit_telemetry::{
     log::{self as logging, Logging},
     metrics::Metrics,
@@ -35,15 +39,16 @@ use berth_kit_telemetry::{
 use berth_kit_transport::Serving;
 use futures_util::future::{Either, poll_immediate, select};
 
+use shutdown::{Ending, LOG_FLUSH, Running};
+use signals::{Signals, StopSignal};
+
 use crate::{
     app::{AppState, exposition},
+    logging::log_options,
     management::{self, Management},
     ports::Port,
     reload::{Figures, InForce, Reloader, SettingsReader},
     runtime::{Build, Runtime},
-    shutdown::{Ending, LOG_FLUSH, Running},
-    signals::{Signals, StopSignal},
-    starting,
     tasks::Tasks,
 };
 
@@ -119,18 +124,6 @@ pub(crate) async fn run<S: ServiceSettings>(
     };
     logging.flush(LOG_FLUSH);
     code
-}
-
-/// The log's settings, as the log takes them.
-pub(crate) fn log_options(settings: &Log) -> logging::Options {
-    logging::Options {
-        filter: settings.filter.clone(),
-        format: match settings.format {
-            LogFormat::Text => logging::Format::Text,
-            LogFormat::Json => logging::Format::Json,
-        },
-        access: settings.access,
-    }
 }
 
 /// Runs the server to its end.

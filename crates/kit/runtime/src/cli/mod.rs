@@ -1,5 +1,7 @@
 //! The command line.
 
+mod healthcheck;
+
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
@@ -12,10 +14,11 @@ use berth_kit_settings::{Error, Loaded, ServiceName, ServiceSettings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
-    healthcheck,
-    lifecycle::{self, interruptible},
+    lifecycle::{
+        self, interruptible,
+        signals::{self, Signals},
+    },
     runtime::{Build, Runtime},
-    signals::{self, Signals},
 };
 
 fn after_help(name: ServiceName) -> String {

@@ -1,5 +1,7 @@
 //! The ports of the service: how each is bound, and what is served on it.
 
+mod descriptors;
+
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -11,10 +13,9 @@ use berth_kit_http::Timeout;
 use berth_kit_settings::{Settings, Workers};
 use berth_kit_transport::{Options, Serving, Timeouts, listen, serve};
 
-use crate::{
-    app::PortApp,
-    descriptors::{self, Connections},
-};
+use descriptors::Connections;
+
+use crate::app::PortApp;
 
 /// The most workers that `server.workers = "auto"` makes: more only cost memory for what a pod gets.
 const MAX_AUTO_WORKERS: usize = 8;

@@ -1,5 +1,7 @@
 //! The whole request path.
 
+mod refusals;
+
 use std::sync::Arc;
 
 use actix_web::{
@@ -24,7 +26,9 @@ use berth_kit_telemetry::{
 };
 use futures_util::future::Either;
 
-use crate::{refusals::Refusals, runtime::Build};
+use refusals::Refusals;
+
+use crate::runtime::Build;
 
 /// The largest body that the management port takes, in bytes.
 const MAX_PRIVATE_BODY: usize = 64 * 1024;
