@@ -130,6 +130,7 @@ pub(crate) fn log_options(settings: &Log) -> logging::Options {
             LogFormat::Json => logging::Format::Json,
         },
         access: settings.access,
+        probes: settings.probes,
     }
 }
 

@@ -174,6 +174,7 @@ impl Good {
                 }
             }
             "log.access" => log.access = truth(),
+            "log.probes" => log.probes = truth(),
             "metrics.enabled" => metrics.enabled = truth(),
             "metrics.path" => metrics.path = text(),
             "management.port" => settings.management.port = Some(port()),
@@ -263,7 +264,7 @@ fn kind(key: &str) -> Kind {
         "log.filter" => Kind::Filter,
         "log.format" => Kind::Format,
         "metrics.path" => Kind::Path,
-        "log.access" | "metrics.enabled" | "debug.routes" => Kind::Bool,
+        "log.access" | "log.probes" | "metrics.enabled" | "debug.routes" => Kind::Bool,
         other => panic!("{other} is not known here"),
     }
 }

@@ -15,7 +15,7 @@ use env_logger::{Logger, Target, WriteStyle};
 use prometheus::IntCounter;
 
 pub use access_lines::AccessLines;
-pub use access_log::{AccessLog, refused};
+pub use access_log::{AccessLog, Probes, refused};
 pub use format::Escaped;
 use sink::Sink;
 
@@ -30,6 +30,8 @@ pub struct Options {
     pub format: Format,
     /// Whether each request is logged.
     pub access: bool,
+    /// Whether probes that succeed are logged like any other request; else they are debug records.
+    pub probes: bool,
 }
 
 /// How log records are written.
