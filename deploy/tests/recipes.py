@@ -29,7 +29,6 @@ case "$*" in
 esac
 """
 
-
 class Recipes(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -49,7 +48,8 @@ class Recipes(unittest.TestCase):
     def test_deploy_applies_waits_and_says_the_next_step(self):
         code, out, err, calls = self.run_recipe("deploy", "dev")
         self.assertEqual((code, err), (0, ""))
-        self.assertIn("apply -k overlays/dev\n-n berth-dev rollout status deployment/berth", calls)
+        self.assertIn("apply -f overlays/dev/namespace.yaml\napply -k overlays/dev\n"
+                      "-n berth-dev rollout status deployment/berth", calls)
         self.assertIn("berth:dev → namespace berth-dev of 'test'", out)
         self.assertIn("next:", out)
         self.assertIn(":30080/ready", out)
@@ -67,14 +67,29 @@ class Recipes(unittest.TestCase):
         self.assertIn("next: just push-image", err)
 
     def test_production_with_an_image_of_ones_own(self):
+        code, out, err, calls = self.run_recipe("deploy", "production", script=self.own_image())
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("apply -k overlays/production", calls)
+        self.assertNotIn("30080", out)
+
+    def own_image(self) -> pathlib.Path:
+        """The script, beside overlays with an image that is not the example's."""
         copy = copy_of_deploy("own-image")
         shutil.copy(DEPLOY / "deploy.sh", copy)
         file = copy / "overlays" / "production" / "kustomization.yaml"
         file.write_text(file.read_text().replace("registry.example.com", "registry.test"))
-        code, out, err, calls = self.run_recipe("deploy", "production", script=copy / "deploy.sh")
-        self.assertEqual((code, err), (0, ""))
-        self.assertIn("apply -k overlays/production", calls)
-        self.assertNotIn("30080", out)
+        return copy / "deploy.sh"
+
+    def test_the_first_deploy_starts_with_as_many_pods_as_the_autoscaler_wants(self):
+        scale = "-n berth scale deployment/berth --current-replicas=1 --replicas=2\n"
+        script = self.own_image()
+        _, _, _, calls = self.run_recipe("deploy", "production", script=script, MISSING="1")
+        self.assertIn(f"apply -k overlays/production\n{scale}-n berth rollout status", calls)
+        # Later the number is the autoscaler's; and where there is none, the overlay's.
+        for overlay, state in (("production", {}), ("dev", {}), ("dev", {"MISSING": "1"})):
+            _, _, _, calls = self.run_recipe("deploy", overlay, script=script, **state)
+            self.assertIn(f"apply -k overlays/{overlay}", calls)
+            self.assertNotIn("scale", calls)
 
     def test_without_a_cluster_nothing_is_tried(self):
         for state, word in (({"CONTEXT": ""}, "minikube start"), ({"UNREACHABLE": "1"}, "does not answer")):
@@ -127,8 +142,11 @@ class Recipes(unittest.TestCase):
     def test_undeploy(self):
         code, out, _, calls = self.run_recipe("undeploy", "dev")
         self.assertEqual(code, 0)
-        self.assertIn("delete -k overlays/dev", calls)
+        self.assertIn("delete -k overlays/dev --ignore-not-found\n", calls)
         self.assertIn("next: just deploy dev", out)
+        # The namespace stays, and whoever is sure is told how to delete it.
+        self.assertEqual(calls.count("delete"), 1)
+        self.assertIn("kubectl delete namespace berth-dev", out)
 
     def test_undeploy_of_production_wants_to_be_told_twice(self):
         for answer, deleted in (("", False), ("yes\n", False), ("berth\n", True)):
