@@ -6,6 +6,7 @@ one, and writes down the rest.
 
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +29,22 @@ case "$*" in
     *"get pods"*) echo "the pods" ;;
 esac
 """
+
+# A container engine that can build, has, or reaches what the environment says.
+ENGINE = """#!/usr/bin/env bash
+case "$1" in
+    info) ;;
+    build) [ -n "${BUILDS:-}" ] ;;
+    pull) [ -n "${REACHED:-}" ] ;;
+    image)
+        case "${*: -1}" in
+            berth:dev) echo 9000000 ;;
+            ${HAS:-nothing}*) ;;
+            *) exit 1 ;;
+        esac ;;
+esac
+"""
+
 
 class Recipes(unittest.TestCase):
     def setUp(self):
@@ -152,6 +169,40 @@ class Recipes(unittest.TestCase):
         for answer, deleted in (("", False), ("yes\n", False), ("berth\n", True)):
             code, _, _, calls = self.run_recipe("undeploy", "production", answer=answer)
             self.assertEqual((code == 0, "delete" in calls), (deleted, deleted))
+
+    def test_run_image_needs_no_terminal_and_takes_one(self):
+        engine = self.folder / "engine"
+        engine.write_text("#!/bin/sh\necho \"$*\" >\"$CALLS\"\n")
+        engine.chmod(0o755)
+        calls = self.folder / "calls"
+        env = os.environ | {"ENGINE": str(engine), "CALLS": str(calls)}
+        run = ["just", "run-image"]
+        subprocess.run(run, cwd=DEPLOY.parent, env=env, stdin=subprocess.DEVNULL, check=True,
+                       capture_output=True)
+        self.assertRegex(calls.read_text(), r"^run --rm --publish 8080:8080 .* berth:dev\n$")
+        ours, theirs = pty.openpty()
+        subprocess.run(run, cwd=DEPLOY.parent, env=env, stdin=theirs, stdout=theirs, stderr=theirs, check=True)
+        self.assertRegex(calls.read_text(), r"^run --rm -it --publish 8080:8080 .* berth:dev\n$")
+        os.close(ours)
+        os.close(theirs)
+
+    def test_build_image_names_what_helps_where_no_registry_can_be_reached(self):
+        engine = self.folder / "podman"
+        engine.write_text(ENGINE)
+        engine.chmod(0o755)
+        for state, code, said in (
+            ({}, 1, r"the base image rust:[0-9.]+-slim-bookworm is not .*\nnext: docker/offline-bases\.sh"),
+            ({"HAS": "rust:"}, 1, r"the base image gcr\.io/distroless/.* is not .*\nnext: docker/offline-bases\.sh"),
+            ({"REACHED": "1"}, 1, "build-image: the build failed; what it said is above$"),
+            ({"HAS": "[rg]"}, 1, "build-image: the build failed; what it said is above$"),
+            ({"BUILDS": "1"}, 0, "^$"),
+        ):
+            with self.subTest(**state):
+                env = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}", "ENGINE": "podman"} | state
+                done = subprocess.run([DEPLOY.parent / "docker" / "build-image.sh"], env=env,
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertRegex(done.stderr.strip(), said)
 
 
 if __name__ == "__main__":
