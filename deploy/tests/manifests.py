@@ -5,6 +5,7 @@ import itertools
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import tomllib
 import unittest
@@ -36,6 +37,14 @@ def seconds(duration: str) -> float:
     assert re.fullmatch(r"\d+(ms|s|m)( ?\d+(ms|s|m))*", duration), duration
     parts = re.findall(r"(\d+)(ms|s|m)", duration)
     return sum(int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit] for number, unit in parts)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def schema_faults(objects: list[dict], version: str) -> list[str]:
@@ -403,6 +412,11 @@ class Lifecycle(unittest.TestCase):
                         self.assertEqual(handler["port"], "http")
                         self.assertEqual(
                             get(f"http://127.0.0.1:{port}{handler['path']}")[0], 200)
+                    # On every address, of both families: the kubelet asks the pod's first one.
+                    self.assertEqual(effective["server.host"], "::")
+                    if has_ipv6():
+                        for there in (port, private):
+                            self.assertEqual(get(f"http://[::1]:{there}/health")[0], 200)
                     metrics = notes["prometheus.io/path"]
                     self.assertEqual(get(f"http://127.0.0.1:{private}{metrics}")[0], 200)
                     self.assertEqual(get(f"http://127.0.0.1:{port}{metrics}")[0], 404)
