@@ -12,5 +12,6 @@ pub(crate) fn log_options(settings: &Log) -> logging::Options {
             LogFormat::Json => logging::Format::Json,
         },
         access: settings.access,
+        probes: settings.probes,
     }
 }

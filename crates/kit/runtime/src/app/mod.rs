@@ -20,7 +20,7 @@ use berth_kit_http::{
 };
 use berth_kit_settings::Settings;
 use berth_kit_telemetry::{
-    log::{AccessLines, AccessLog, Logging},
+    log::{AccessLines, AccessLog, Logging, Probes},
     metrics::{self, Metrics},
     prometheus::core::Collector,
 };
@@ -29,6 +29,9 @@ use futures_util::future::Either;
 use refusals::Refusals;
 
 use crate::runtime::Build;
+
+/// The routes of the probes.
+const PROBES: [&str; 3] = [health::LIVENESS, health::READINESS, health::DEPENDENCY];
 
 /// The largest body that the management port takes, in bytes.
 const MAX_PRIVATE_BODY: usize = 64 * 1024;
@@ -42,6 +45,7 @@ pub(crate) struct AppState {
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
     access_lines: Arc<AccessLines>,
+    scrape: Arc<str>,
     routes: Routes,
     document: web::Data<Document>,
     table: Arc<RouteTable>,
@@ -116,6 +120,7 @@ impl AppState {
                 timeout: Timeout::new(settings.server.request_timeout),
             },
             access_lines: logging.access_lines(),
+            scrape: settings.metrics.path.as_str().into(),
         })
     }
 
@@ -199,7 +204,8 @@ impl PortApp {
         let is_counted = self.is_public && !self.is_starting;
         let metrics = is_counted.then(|| state.metrics.http_observer());
         let faults = state.faults.clone().filter(|_| is_counted);
-        let access_log = AccessLog::new(Arc::clone(&state.access_lines));
+        let probes = Probes::of(&state.table, PROBES.into_iter().chain([&*state.scrape]));
+        let access_log = AccessLog::new(Arc::clone(&state.access_lines), probes);
         App::new()
             .app_data(state.metrics.clone())
             .app_data(state.info.clone())
@@ -284,10 +290,9 @@ pub(crate) fn exposition(settings: &Settings) -> Routes {
 
 /// The routes whose requests may get a fault.
 fn can_fail(table: &RouteTable) -> Vec<String> {
-    let probes = [health::LIVENESS, health::READINESS, health::DEPENDENCY];
     let patterns = table.routes().iter().skip(1).map(|route| &route.pattern);
     patterns
-        .filter(|pattern| !probes.contains(&pattern.as_str()))
+        .filter(|pattern| !PROBES.contains(&pattern.as_str()))
         .cloned()
         .collect()
 }

@@ -97,6 +97,9 @@ pub struct Log {
     pub format: LogFormat,
     /// Whether each request is logged.
     pub access: bool,
+    /// Whether probes and scrapes that succeed are logged like any other request; else they are records of
+    /// the level debug.
+    pub probes: bool,
 }
 
 /// What Prometheus sees.
@@ -194,6 +197,7 @@ impl Settings {
                 filter: r.take("log.filter", parse::log_filter),
                 format: r.take("log.format", parse::log_format),
                 access: r.take("log.access", parse::boolean),
+                probes: r.take("log.probes", parse::boolean),
             },
             metrics: Metrics {
                 enabled: r.take("metrics.enabled", parse::boolean),

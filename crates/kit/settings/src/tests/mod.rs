@@ -16,7 +16,7 @@ pub(crate) const VERSION: &str = "7.8.9";
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 25] = [
+const KEYS: [(&str, &str, &str); 26] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -41,6 +41,7 @@ const KEYS: [(&str, &str, &str); 25] = [
     ("log.filter", "warn,berth=debug", r#""warn,berth=debug""#),
     ("log.format", "json", r#""json""#),
     ("log.access", "false", "false"),
+    ("log.probes", "true", "true"),
     ("metrics.enabled", "false", "false"),
     ("metrics.path", "/m", r#""/m""#),
     ("management.port", "9090", "9090"),

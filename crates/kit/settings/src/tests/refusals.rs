@@ -161,7 +161,7 @@ fn all_faults_at_once_in_the_order_of_keys() {
         "server.x = 1\na.b = 2\n[[log]]\n",
         &variables,
     ));
-    assert_eq!(faults.len(), 24 + 3);
+    assert_eq!(faults.len(), 25 + 3);
     assert!(faults.is_sorted_by_key(|fault| &fault.key));
     let text = faults.to_string();
     assert_eq!(text.lines().count(), 28);

@@ -5,7 +5,7 @@ use super::*;
 fn each_key_applies_at_once_or_waits_for_a_restart() {
     let running = from_env(&[]).unwrap();
     let mut live = Vec::new();
-    for (key, text, _) in &KEYS[..24] {
+    for (key, text, _) in &KEYS[..25] {
         let read = from_env(&[(&variable(key), text)]).unwrap();
         assert_ne!(read.settings, running.settings, "{key}");
         let Reloaded { loaded, pending } = running.reload(read.clone());
@@ -26,6 +26,7 @@ fn each_key_applies_at_once_or_waits_for_a_restart() {
         "log.filter",
         "log.format",
         "log.access",
+        "log.probes",
     ];
     assert_eq!(live, expected);
 }

@@ -50,7 +50,7 @@ fn kind(key: &str) -> Kind {
         "log.filter" => Kind::Filter,
         "log.format" => Kind::Format,
         "metrics.path" => Kind::Path,
-        "log.access" | "metrics.enabled" | "debug.routes" => Kind::Bool,
+        "log.access" | "log.probes" | "metrics.enabled" | "debug.routes" => Kind::Bool,
         other => panic!("{other} is not known here"),
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 24] = [
+pub(crate) const KEYS: [&str; 25] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -35,6 +35,7 @@ pub(crate) const KEYS: [&str; 24] = [
     "log.filter",
     "log.format",
     "log.access",
+    "log.probes",
     "metrics.enabled",
     "metrics.path",
     "management.port",

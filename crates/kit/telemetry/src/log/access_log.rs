@@ -17,8 +17,9 @@ use actix_web::{
     dev::ServiceRequest,
     http::{Method, header},
 };
-use berth_kit_http::{Observe, Outcome, RequestContext, TraceId, UNMATCHED};
+use berth_kit_http::{Observe, Outcome, RequestContext, RouteId, RouteTable, TraceId, UNMATCHED};
 use humantime::format_rfc3339_micros;
+use log::Level;
 
 use super::{
     AccessLines, Escaped, Format,
@@ -28,18 +29,43 @@ use super::{
 /// What a worker keeps of each of its buffers for the next request, in bytes.
 const KEPT: usize = 1024;
 
+/// The routes that machines ask again and again: those of the probes and of the scrape.
+#[derive(Debug, Default)]
+pub struct Probes(Vec<RouteId>);
+
+impl Probes {
+    /// The routes of `table` that have these patterns.
+    pub fn of<'a>(table: &RouteTable, patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let routes = patterns.into_iter();
+        Self(
+            routes
+                .filter_map(|pattern| table.by_pattern(pattern))
+                .collect(),
+        )
+    }
+
+    /// Whether this is one that tells nothing new.
+    fn succeeded(&self, outcome: &Outcome) -> bool {
+        self.0.contains(&outcome.route)
+            && outcome.complete
+            && outcome.status.is_some_and(|status| status.is_success())
+    }
+}
+
 /// Gives every request, when it is over, a line in the log.
 pub struct AccessLog {
     lines: Arc<AccessLines>,
+    probes: Probes,
     line: RefCell<Vec<u8>>,
 }
 
 impl AccessLog {
     /// The log of one worker.
     #[must_use]
-    pub fn new(lines: Arc<AccessLines>) -> Self {
+    pub fn new(lines: Arc<AccessLines>, probes: Probes) -> Self {
         Self {
             lines,
+            probes,
             line: RefCell::default(),
         }
     }
@@ -81,13 +107,21 @@ impl Observe for AccessLog {
         if !record.wanted {
             return;
         }
+        let level = if self.probes.succeeded(outcome) {
+            self.lines.level_of_probes()
+        } else {
+            Some(Level::Info)
+        };
+        let Some(level) = level else {
+            return;
+        };
         let mut line = self.line.borrow_mut();
         let ids = Ids {
             request: request.request_id().as_bytes(),
             trace: request.trace().map(TraceId::as_bytes),
             route: request.route(),
         };
-        put(&self.lines, &mut line, record, &ids, outcome);
+        put(&self.lines, &mut line, level, record, &ids, outcome);
         line.shrink_to(KEPT);
         record.path.shrink_to(KEPT);
         if let Some(user_agent) = &mut record.user_agent {
@@ -103,10 +137,17 @@ struct Ids<'a> {
     route: &'a str,
 }
 
-fn put(lines: &AccessLines, line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
+fn put(
+    lines: &AccessLines,
+    line: &mut Vec<u8>,
+    level: Level,
+    record: &Record,
+    ids: &Ids<'_>,
+    outcome: &Outcome,
+) {
     lines.put(line, |format, line| match format {
-        Format::Text => text(line, record, outcome),
-        Format::Json => json(line, record, ids, outcome),
+        Format::Text => text(line, level, record, outcome),
+        Format::Json => json(line, level, record, ids, outcome),
     });
     line.clear();
 }
@@ -126,14 +167,18 @@ pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcom
             trace: None,
             route: UNMATCHED,
         };
-        put(lines, &mut Vec::new(), &record, &ids, outcome);
+        put(lines, &mut Vec::new(), Level::Info, &record, &ids, outcome);
     }
 }
 
-/// The line for people: `[GET] /health 172.17.0.1 | Status: 200 | Latency: 500µs`.
-fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
+/// The line for people: `[GET] /api/v1/hello 172.17.0.1 | Status: 200 | Latency: 500µs`.
+fn text(line: &mut Vec<u8>, level: Level, record: &Record, outcome: &Outcome) {
     display(line, &format_rfc3339_micros(SystemTime::now()));
-    line.extend_from_slice(b" INFO  [");
+    line.extend_from_slice(if level == Level::Debug {
+        b" DEBUG ["
+    } else {
+        b" INFO  ["
+    });
     line.extend_from_slice(record.method.as_str().as_bytes());
     line.extend_from_slice(b"] ");
     if record.path.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -163,12 +208,12 @@ fn text(line: &mut Vec<u8>, record: &Record, outcome: &Outcome) {
 }
 
 /// The line for machines.
-fn json(line: &mut Vec<u8>, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
+fn json(line: &mut Vec<u8>, level: Level, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
     display(line, &format_rfc3339_micros(SystemTime::now()));
-    line.extend_from_slice(
-        b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"",
-    );
+    line.extend_from_slice(b"\",\"level\":\"");
+    line.extend_from_slice(level.as_str().as_bytes());
+    line.extend_from_slice(b"\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"");
     line.extend_from_slice(record.method.as_str().as_bytes());
     // A method and an id have no character that a JSON string would have to escape.
     line.extend_from_slice(b"\",\"route\":");
