@@ -58,7 +58,7 @@ build-image tag="berth:dev":
 
 # Run the image on port 8080, with as few rights as it needs.
 run-image tag="berth:dev":
-    {{ engine }} run --rm -it --publish 8080:8080 --read-only --cap-drop ALL \
+    [ -t 0 ] && [ -t 1 ] && terminal=-it; {{ engine }} run --rm ${terminal:-} --publish 8080:8080 --read-only --cap-drop ALL \
         --security-opt no-new-privileges --memory 32m --pids-limit 64 {{ tag }}
 
 # Print the size of the image, and of each of its layers.
@@ -95,7 +95,7 @@ test-reproducible *binary:
 deploy overlay="dev":
     deploy/deploy.sh deploy {{ overlay }}
 
-# Delete what `just deploy` made, with its namespace.
+# Delete what `just deploy` made, but for its namespace.
 undeploy overlay="dev":
     deploy/deploy.sh undeploy {{ overlay }}
 

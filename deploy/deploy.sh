@@ -17,8 +17,10 @@ command -v kubectl >/dev/null ||
     fail "kubectl is not installed: https://kubernetes.io/docs/tasks/tools/"
 
 rendered=$(kubectl kustomize "overlays/$overlay")
-namespace=$(sed -n '/^kind: Namespace$/,/^---$/s/^  name: //p' <<<"$rendered")
+namespace=$(sed -n 's/^  name: //p' "overlays/$overlay/namespace.yaml")
 image=$(sed -n 's/^ *image: //p' <<<"$rendered")
+# The autoscaler's, where there is one.
+minimum=$(sed -n 's/^  minReplicas: //p' <<<"$rendered")
 
 cluster() {
     context=$(kubectl config current-context 2>/dev/null) || fail \
@@ -60,8 +62,10 @@ wait_for_pods() {
     esac
 }
 
+is_deployed() { kubectl -n "$namespace" get deployment/berth >/dev/null 2>&1; }
+
 deployed() {
-    kubectl -n "$namespace" get deployment/berth >/dev/null 2>&1 || fail \
+    is_deployed || fail \
         "nothing is deployed in the namespace $namespace of '$context'." \
         "next: just deploy $overlay"
 }
@@ -75,7 +79,15 @@ case $job in
         esac
         cluster
         echo "$image → namespace $namespace of '$context'"
+        is_first=yes
+        ! is_deployed || is_first=
+        kubectl apply -f "overlays/$overlay/namespace.yaml"
         kubectl apply -k "overlays/$overlay"
+        # A Deployment without `replicas` begins with one pod, and the autoscaler looks only 15 s later.
+        if [ -n "$is_first" ] && [ -n "$minimum" ]; then
+            kubectl -n "$namespace" scale deployment/berth --current-replicas=1 --replicas="$minimum" ||
+                echo "the autoscaler was there first" >&2
+        fi
         wait_for_pods
         echo
         echo "$overlay is up. next:"
@@ -89,14 +101,16 @@ case $job in
     undeploy)
         cluster
         deployed
-        echo "This deletes the namespace $namespace of '$context', with all that is in it:"
-        kubectl -n "$namespace" get all
+        echo "This deletes what overlays/$overlay has made in the namespace $namespace of '$context', and no more:"
+        kubectl get -k "overlays/$overlay" --ignore-not-found
         if [ "$overlay" != dev ]; then
             read -r -p "Type the name of the namespace to go on: " answer
             [ "$answer" = "$namespace" ] || fail "nothing was deleted"
         fi
         kubectl delete -k "overlays/$overlay" --ignore-not-found
         echo "$overlay is gone. next: just deploy $overlay brings it back"
+        echo "  The namespace is still there, and what others have put into it: kubectl -n $namespace get all"
+        echo "  kubectl delete namespace $namespace    # if nobody needs it any more"
         ;;
     rollout)
         cluster

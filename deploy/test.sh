@@ -46,7 +46,10 @@ lint() {
     echo "yamllint and shellcheck have nothing to say"
 }
 
-manifests() { python3 deploy/tests/manifests.py; }
+manifests() {
+    python3 deploy/tests/manifests.py
+    python3 deploy/tests/claims.py
+}
 
 observability() {
     .ci/need prometheus prometheus

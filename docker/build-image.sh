@@ -59,20 +59,42 @@ args=(
 )
 read -ra more <<<"${BUILD_ARGS:-}"
 
+# A base image that can be had from nowhere is not the Dockerfile's fault; says what helps.
+explain() {
+    local arg image rust_version
+    rust_version=$(sed -n 's/^ARG RUST_VERSION=//p' docker/Dockerfile)
+    for arg in BUILDER_IMAGE RUNTIME_IMAGE; do
+        case ${more[*]} in *"$arg="*) continue ;; esac
+        image=$(sed -n "s/^ARG $arg=//p" docker/Dockerfile)
+        # shellcheck disable=SC2016 # the Dockerfile expands it
+        image=${image/'${RUST_VERSION}'/$rust_version}
+        if [ "$engine" = buildah ]; then
+            "$path" inspect --type image "$image" >/dev/null 2>&1 && continue
+        else
+            "$path" image inspect "$image" >/dev/null 2>&1 && continue
+        fi
+        timeout 60 "$path" pull --quiet "$image" >/dev/null 2>&1 && continue
+        die "the base image $image is not on this machine, and its registry cannot be reached.
+next: docker/offline-bases.sh makes local stand-ins of the base images (Debian, as root, with docker);
+      or name ones of a registry of yours: BUILD_ARGS=\"--build-arg $arg=…\" just build-image"
+    done
+    die "the build failed; what it said is above"
+}
+
 case $engine in
     docker)
-        DOCKER_BUILDKIT=1 "$path" build "${args[@]}" "${more[@]}" .
+        DOCKER_BUILDKIT=1 "$path" build "${args[@]}" "${more[@]}" . || explain
         size="$("$path" image inspect --format '{{.Size}}' "$tag") bytes"
         next="docker run --rm -p 8080:8080 $tag"
         ;;
     podman)
         # Its own format has no HEALTHCHECK.
-        "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" .
+        "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" . || explain
         size="$("$path" image inspect --format '{{.Size}}' "$tag") bytes"
         next="podman run --rm -p 8080:8080 $tag"
         ;;
     *)
-        "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" .
+        "$path" build --format docker --timestamp "$SOURCE_DATE_EPOCH" "${args[@]}" "${more[@]}" . || explain
         size=$("$path" images --format '{{.Size}}' "$tag")
         next="buildah push $tag docker://REGISTRY/$tag"
         ;;

@@ -46,6 +46,11 @@ def the(objects: list[dict], kind: str, name: str = "berth") -> dict:
     return found[0]
 
 
+def namespace_of(overlay: str) -> dict:
+    """What `just deploy` makes before it applies the overlay."""
+    return yaml.safe_load((DEPLOY / "overlays" / overlay / "namespace.yaml").read_text())
+
+
 def settings_of(objects: list[dict]) -> dict:
     """The ConfigMap that the Deployment mounts."""
     volumes = the(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]

@@ -5,6 +5,7 @@ import itertools
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import tomllib
 import unittest
@@ -12,7 +13,8 @@ import unittest
 import kubernetes_validate
 
 from common import (
-    DEPLOY, PROGRAM, WORK, composition, copy_of_deploy, folders, kustomize, settings_of, the,
+    DEPLOY, PROGRAM, WORK, composition, copy_of_deploy, folders, kustomize, namespace_of, settings_of,
+    the,
 )
 from processes import clean_environment, free_port, get, wait_for
 
@@ -31,9 +33,18 @@ for overlay_ in OVERLAYS:
 
 
 def seconds(duration: str) -> float:
-    """A duration of one unit, as the settings and the Gateway API write it."""
-    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", duration).groups()
-    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+    """A duration, as the settings and the Gateway API write it."""
+    assert re.fullmatch(r"\d+(ms|s|m)( ?\d+(ms|s|m))*", duration), duration
+    parts = re.findall(r"(\d+)(ms|s|m)", duration)
+    return sum(int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit] for number, unit in parts)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def schema_faults(objects: list[dict], version: str) -> list[str]:
@@ -245,15 +256,20 @@ class Security(unittest.TestCase):
 
     def test_the_namespace_enforces_it(self):
         for name, objects in RENDERED.items():
-            namespace = next(o for o in objects if o["kind"] == "Namespace")
+            namespace = namespace_of(name.split("+")[0])
             labels = namespace["metadata"]["labels"]
             with self.subTest(composition=name):
                 for mode in ("enforce", "warn", "audit"):
                     self.assertEqual(labels[f"pod-security.kubernetes.io/{mode}"], "restricted")
                 for thing in objects:
-                    if thing is not namespace:
-                        self.assertEqual(
-                            thing["metadata"]["namespace"], namespace["metadata"]["name"])
+                    self.assertEqual(thing["metadata"]["namespace"], namespace["metadata"]["name"])
+                for version in Schemas().versions():
+                    self.assertEqual(schema_faults([namespace], version), [])
+
+    def test_to_delete_what_was_applied_leaves_the_namespace(self):
+        for name, objects in RENDERED.items():
+            with self.subTest(composition=name):
+                self.assertNotIn("Namespace", {thing["kind"] for thing in objects})
 
     def test_the_network_is_closed_but_for_what_is_needed(self):
         for name in OVERLAYS:
@@ -266,10 +282,24 @@ class Security(unittest.TestCase):
                 "management": [{"namespaceSelector": {
                     "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
             })
-            ports = {p["port"] for rule in own["egress"] for p in rule["ports"]}
-            self.assertEqual(ports, {53})
+            names = {}
             for rule in own["egress"]:
                 self.assertTrue(rule["to"])
+                ports = {(p["protocol"], p["port"]) for p in rule["ports"]}
+                self.assertEqual(len({port for _, port in ports}), 1)
+                self.assertEqual({protocol for protocol, _ in ports}, {"UDP", "TCP"})
+                for peer in rule["to"]:
+                    space = peer.get("namespaceSelector", {}).get("matchLabels", {})
+                    pods = peer.get("podSelector", {}).get("matchLabels", {})
+                    where = (*space.values(), *(f"{k}={v}" for k, v in pods.items()))
+                    names[where or (peer["ipBlock"]["cidr"],)] = rule["ports"][0]["port"]
+            # The DNS of Kubernetes, its cache on each node, and that of OpenShift, whose pods listen
+            # on another port than their Service.
+            self.assertEqual(names, {
+                ("kube-system", "k8s-app=kube-dns"): 53,
+                ("169.254.20.10/32",): 53,
+                ("openshift-dns", "dns.operator.openshift.io/daemonset-dns=default"): 5353,
+            })
 
 
 class Lifecycle(unittest.TestCase):
@@ -316,9 +346,8 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(process.returncode, 2)
 
     def test_the_drain_fits_into_the_grace_period(self):
-        for name in OVERLAYS:
+        for name, objects in RENDERED.items():
             with self.subTest(composition=name):
-                objects = RENDERED[name]
                 pod = the(objects, "Deployment")["spec"]["template"]["spec"]
                 grace = pod["terminationGracePeriodSeconds"]
                 effective = self.effective(objects)
@@ -332,9 +361,11 @@ class Lifecycle(unittest.TestCase):
                 # No handler can be cut off that keeps to its own limit.
                 self.assertLess(seconds(effective["server.request_timeout"]), timeout)
                 # The comment that explains it has the same figures.
-                text = (DEPLOY / "base" / "deployment.yaml").read_text()
+                text = "".join(file.read_text() for file in (
+                    DEPLOY / "base" / "deployment.yaml",
+                    DEPLOY / "components" / "direct-load-balancer" / "deployment.yaml"))
                 for line in (rf"# +{delay:g}    drain_delay", rf"# +{timeout:g}    timeout",
-                             rf"# +{delay + timeout + SLACK:g}  < {grace},"):
+                             rf"# +{delay + timeout + SLACK:g}  < {grace}\b"):
                     self.assertRegex(text, line)
 
     def test_the_route_waits_longer_than_the_handler_may_take(self):
@@ -381,6 +412,11 @@ class Lifecycle(unittest.TestCase):
                         self.assertEqual(handler["port"], "http")
                         self.assertEqual(
                             get(f"http://127.0.0.1:{port}{handler['path']}")[0], 200)
+                    # On every address, of both families: the kubelet asks the pod's first one.
+                    self.assertEqual(effective["server.host"], "::")
+                    if has_ipv6():
+                        for there in (port, private):
+                            self.assertEqual(get(f"http://[::1]:{there}/health")[0], 200)
                     metrics = notes["prometheus.io/path"]
                     self.assertEqual(get(f"http://127.0.0.1:{private}{metrics}")[0], 200)
                     self.assertEqual(get(f"http://127.0.0.1:{port}{metrics}")[0], 404)
@@ -452,13 +488,42 @@ class Rollout(unittest.TestCase):
                     self.assertEqual(
                         thing["metadata"]["labels"]["app.kubernetes.io/name"], "berth")
 
-    def test_pods_spread_and_none_waits_for_the_perfect_place(self):
+    def test_every_deployment_tells_itself_from_the_others(self):
+        instances = {}
+        for name, objects in RENDERED.items():
+            overlay = name.split("+")[0]
+            template = the(objects, "Deployment")["spec"]["template"]
+            labelled = [*objects, template, namespace_of(overlay)]
+            found = {thing["metadata"]["labels"].get("app.kubernetes.io/instance") for thing in labelled}
+            with self.subTest(composition=name):
+                self.assertEqual(len(found), 1, found)
+                self.assertNotIn(None, found)
+                self.assertEqual(instances.setdefault(overlay, found), found)
+        self.assertEqual(len({*map(str, instances.values())}), len(OVERLAYS))
+
+    def test_pods_must_be_on_different_nodes_and_wait_for_no_zone(self):
         for name in OVERLAYS:
             pod = the(RENDERED[name], "Deployment")["spec"]["template"]["spec"]
-            spread = {c["topologyKey"]: c["whenUnsatisfiable"]
-                      for c in pod["topologySpreadConstraints"]}
-            self.assertEqual(spread, {"kubernetes.io/hostname": "ScheduleAnyway",
-                                      "topology.kubernetes.io/zone": "ScheduleAnyway"})
+            spread = {c["topologyKey"]: c for c in pod["topologySpreadConstraints"]}
+            self.assertEqual({key: c["whenUnsatisfiable"] for key, c in spread.items()},
+                             {"kubernetes.io/hostname": "DoNotSchedule",
+                              "topology.kubernetes.io/zone": "ScheduleAnyway"})
+            for constraint in spread.values():
+                self.assertEqual(constraint["maxSkew"], 1)
+                # Or the pods of the last revision bend the spread of the next.
+                self.assertEqual(constraint["matchLabelKeys"], ["pod-template-hash"])
+            # Or a node that is being drained must have a pod before another gets its second.
+            self.assertEqual(spread["kubernetes.io/hostname"]["nodeTaintsPolicy"], "Honor")
+
+    def test_a_pod_is_scraped_once(self):
+        for name, objects in RENDERED.items():
+            notes = the(objects, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+            by_annotation = sorted(key for key in notes if key.startswith("prometheus.io/"))
+            monitors = [o for o in objects if o["kind"] == "PodMonitor"]
+            with self.subTest(composition=name):
+                self.assertEqual(by_annotation, [] if monitors else [
+                    "prometheus.io/path", "prometheus.io/port", "prometheus.io/scrape"])
+                self.assertEqual(notes["kubectl.kubernetes.io/default-container"], "berth")
 
     def test_dev(self):
         objects = RENDERED["dev"]

@@ -6,6 +6,7 @@ one, and writes down the rest.
 
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import tempfile
@@ -29,6 +30,21 @@ case "$*" in
 esac
 """
 
+# A container engine that can build, has, or reaches what the environment says.
+ENGINE = """#!/usr/bin/env bash
+case "$1" in
+    info) ;;
+    build) [ -n "${BUILDS:-}" ] ;;
+    pull) [ -n "${REACHED:-}" ] ;;
+    image)
+        case "${*: -1}" in
+            berth:dev) echo 9000000 ;;
+            ${HAS:-nothing}*) ;;
+            *) exit 1 ;;
+        esac ;;
+esac
+"""
+
 
 class Recipes(unittest.TestCase):
     def setUp(self):
@@ -49,7 +65,8 @@ class Recipes(unittest.TestCase):
     def test_deploy_applies_waits_and_says_the_next_step(self):
         code, out, err, calls = self.run_recipe("deploy", "dev")
         self.assertEqual((code, err), (0, ""))
-        self.assertIn("apply -k overlays/dev\n-n berth-dev rollout status deployment/berth", calls)
+        self.assertIn("apply -f overlays/dev/namespace.yaml\napply -k overlays/dev\n"
+                      "-n berth-dev rollout status deployment/berth", calls)
         self.assertIn("berth:dev → namespace berth-dev of 'test'", out)
         self.assertIn("next:", out)
         self.assertIn(":30080/ready", out)
@@ -67,14 +84,29 @@ class Recipes(unittest.TestCase):
         self.assertIn("next: just push-image", err)
 
     def test_production_with_an_image_of_ones_own(self):
+        code, out, err, calls = self.run_recipe("deploy", "production", script=self.own_image())
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("apply -k overlays/production", calls)
+        self.assertNotIn("30080", out)
+
+    def own_image(self) -> pathlib.Path:
+        """The script, beside overlays with an image that is not the example's."""
         copy = copy_of_deploy("own-image")
         shutil.copy(DEPLOY / "deploy.sh", copy)
         file = copy / "overlays" / "production" / "kustomization.yaml"
         file.write_text(file.read_text().replace("registry.example.com", "registry.test"))
-        code, out, err, calls = self.run_recipe("deploy", "production", script=copy / "deploy.sh")
-        self.assertEqual((code, err), (0, ""))
-        self.assertIn("apply -k overlays/production", calls)
-        self.assertNotIn("30080", out)
+        return copy / "deploy.sh"
+
+    def test_the_first_deploy_starts_with_as_many_pods_as_the_autoscaler_wants(self):
+        scale = "-n berth scale deployment/berth --current-replicas=1 --replicas=2\n"
+        script = self.own_image()
+        _, _, _, calls = self.run_recipe("deploy", "production", script=script, MISSING="1")
+        self.assertIn(f"apply -k overlays/production\n{scale}-n berth rollout status", calls)
+        # Later the number is the autoscaler's; and where there is none, the overlay's.
+        for overlay, state in (("production", {}), ("dev", {}), ("dev", {"MISSING": "1"})):
+            _, _, _, calls = self.run_recipe("deploy", overlay, script=script, **state)
+            self.assertIn(f"apply -k overlays/{overlay}", calls)
+            self.assertNotIn("scale", calls)
 
     def test_without_a_cluster_nothing_is_tried(self):
         for state, word in (({"CONTEXT": ""}, "minikube start"), ({"UNREACHABLE": "1"}, "does not answer")):
@@ -127,13 +159,50 @@ class Recipes(unittest.TestCase):
     def test_undeploy(self):
         code, out, _, calls = self.run_recipe("undeploy", "dev")
         self.assertEqual(code, 0)
-        self.assertIn("delete -k overlays/dev", calls)
+        self.assertIn("delete -k overlays/dev --ignore-not-found\n", calls)
         self.assertIn("next: just deploy dev", out)
+        # The namespace stays, and whoever is sure is told how to delete it.
+        self.assertEqual(calls.count("delete"), 1)
+        self.assertIn("kubectl delete namespace berth-dev", out)
 
     def test_undeploy_of_production_wants_to_be_told_twice(self):
         for answer, deleted in (("", False), ("yes\n", False), ("berth\n", True)):
             code, _, _, calls = self.run_recipe("undeploy", "production", answer=answer)
             self.assertEqual((code == 0, "delete" in calls), (deleted, deleted))
+
+    def test_run_image_needs_no_terminal_and_takes_one(self):
+        engine = self.folder / "engine"
+        engine.write_text("#!/bin/sh\necho \"$*\" >\"$CALLS\"\n")
+        engine.chmod(0o755)
+        calls = self.folder / "calls"
+        env = os.environ | {"ENGINE": str(engine), "CALLS": str(calls)}
+        run = ["just", "run-image"]
+        subprocess.run(run, cwd=DEPLOY.parent, env=env, stdin=subprocess.DEVNULL, check=True,
+                       capture_output=True)
+        self.assertRegex(calls.read_text(), r"^run --rm --publish 8080:8080 .* berth:dev\n$")
+        ours, theirs = pty.openpty()
+        subprocess.run(run, cwd=DEPLOY.parent, env=env, stdin=theirs, stdout=theirs, stderr=theirs, check=True)
+        self.assertRegex(calls.read_text(), r"^run --rm -it --publish 8080:8080 .* berth:dev\n$")
+        os.close(ours)
+        os.close(theirs)
+
+    def test_build_image_names_what_helps_where_no_registry_can_be_reached(self):
+        engine = self.folder / "podman"
+        engine.write_text(ENGINE)
+        engine.chmod(0o755)
+        for state, code, said in (
+            ({}, 1, r"the base image rust:[0-9.]+-slim-bookworm is not .*\nnext: docker/offline-bases\.sh"),
+            ({"HAS": "rust:"}, 1, r"the base image gcr\.io/distroless/.* is not .*\nnext: docker/offline-bases\.sh"),
+            ({"REACHED": "1"}, 1, "build-image: the build failed; what it said is above$"),
+            ({"HAS": "[rg]"}, 1, "build-image: the build failed; what it said is above$"),
+            ({"BUILDS": "1"}, 0, "^$"),
+        ):
+            with self.subTest(**state):
+                env = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}", "ENGINE": "podman"} | state
+                done = subprocess.run([DEPLOY.parent / "docker" / "build-image.sh"], env=env,
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertRegex(done.stderr.strip(), said)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ mod tests {
         let twice = Checks::start(&[], vec![dependency(), dependency()]);
         assert!(matches!(twice.err(), Some(CheckError::NameTwice { name }) if name == "db"));
 
-        let mut sources = Sources::new(ServiceName::new("shop"));
+        let mut sources = Sources::new(ServiceName::new("shop"), "1.0.0");
         let check = r#"[{ name = "db", url = "tcp://127.0.0.1:1" }]"#;
         sources
             .environment
@@ -86,7 +86,7 @@ mod tests {
     #[cfg(not(feature = "check-redis"))]
     #[actix_web::test]
     async fn what_was_left_out_is_told_by_its_kind() {
-        let mut sources = Sources::new(ServiceName::new("shop"));
+        let mut sources = Sources::new(ServiceName::new("shop"), "1.0.0");
         let check = r#"[{ name = "cache", url = "redis://:hunter2@cache" }]"#;
         sources
             .environment

@@ -42,51 +42,38 @@
 //! # }
 //! ```
 
-mod body;
 mod boundary;
 mod build_info;
 mod client;
 pub mod duration;
-mod groups;
-pub mod ids;
-mod limits;
-mod mount;
-mod objects;
-mod observe;
-mod observer;
+mod extract;
 pub mod openapi;
 mod problem;
-mod query;
 mod request;
-mod routes;
+mod routing;
 mod table;
-mod timeout;
-mod valid;
 
-use actix_web::{HttpRequest, http::header, web};
+use actix_web::{HttpRequest, web};
 
-pub use body::Limits;
-pub use boundary::Boundary;
+pub use boundary::{Boundary, body::Limits, limits::RouteLimits, timeout::Timeout};
 pub use build_info::BuildInfo;
 pub use client::TrustedProxies;
-pub use ids::{RequestId, TraceId};
-pub use limits::RouteLimits;
-pub use mount::{Documented, Mount, Scope, ServiceConfig, scope};
-pub use observe::Observed;
-pub use observer::{Observe, Outcome};
-pub use problem::Problem;
-pub use query::{Query, QueryError};
-pub use request::{InRequest, RequestContext, in_request};
-pub use routes::{Conflict, Routes, Survey};
+pub use extract::{
+    query::{Query, QueryError},
+    valid::Valid,
+};
+pub use problem::{NO_STORE, Problem};
+pub use request::{
+    context::{InRequest, RequestContext, in_request},
+    ids::{self, RequestId, TraceId},
+    observe::Observed,
+    observer::{Observe, Outcome},
+};
+pub use routing::{
+    mount::{Documented, Mount, Scope, ServiceConfig, scope},
+    routes::{Conflict, Routes, Survey},
+};
 pub use table::{Route, RouteId, RouteTable, UNMATCHED};
-pub use timeout::Timeout;
-pub use valid::Valid;
-
-/// Answers that are true only now must not be kept by a cache on the way.
-pub const NO_STORE: (header::HeaderName, header::HeaderValue) = (
-    header::CACHE_CONTROL,
-    header::HeaderValue::from_static("no-store"),
-);
 
 /// What an [`App`](actix_web::App) has before anything is mounted on it: what no route answers becomes a 404, a
 /// known path with another method a 405 with `Allow`; and extractors collect bodies as large as the [`Boundary`]

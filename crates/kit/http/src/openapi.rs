@@ -3,17 +3,24 @@
 use std::collections::HashMap;
 
 use actix_web::{HttpResponse, Responder, get, http::header, web};
-use serde::Serialize;
 use serde_json::Value;
 use utoipa::{
-    PartialSchema, ToResponse, ToSchema,
-    openapi::{
-        ComponentsBuilder, Content, Info, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Response,
-        ResponseBuilder, Schema, Server, path::HttpMethod,
-    },
+    PartialSchema as _,
+    openapi::{ComponentsBuilder, Info, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Server},
 };
 
-use crate::{BuildInfo, Problem, ServiceConfig, Survey, mount::Documentation};
+use crate::{
+    build_info::BuildInfo,
+    problem::{
+        Problem,
+        schema::{PROBLEM, problem},
+    },
+    routing::{
+        method::method_name,
+        mount::{Documentation, ServiceConfig},
+        routes::Survey,
+    },
+};
 
 /// The document of a port.
 #[derive(Debug)]
@@ -134,65 +141,6 @@ fn dangling<'a>(document: &Value, part: &'a Value) -> Option<&'a str> {
     }
 }
 
-/// The method, as a request names it.
-pub(crate) fn method_name(method: &HttpMethod) -> &'static str {
-    match method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Delete => "DELETE",
-        HttpMethod::Options => "OPTIONS",
-        HttpMethod::Head => "HEAD",
-        HttpMethod::Patch => "PATCH",
-        HttpMethod::Trace => "TRACE",
-    }
-}
-
-/// What problem details are called in the document.
-const PROBLEM: &str = "Problem";
-
-/// RFC 9457 problem details; a kind of problem may have members of its own.
-#[derive(Serialize, ToSchema)]
-#[allow(dead_code, reason = "it is here for its documentation")]
-struct Details {
-    /// A URI that names the kind of problem; `about:blank` where the status says it all
-    #[schema(format = "uri-reference", default = "about:blank")]
-    r#type: String,
-    title: String,
-    #[schema(minimum = 400, maximum = 599)]
-    status: u16,
-    /// What a person can do about it
-    detail: String,
-}
-
-fn problem() -> Response {
-    ResponseBuilder::new()
-        .description("What is wrong, under its true status")
-        .content(
-            "application/problem+json",
-            Content::new(Some(Ref::from_schema_name(PROBLEM))),
-        )
-        .build()
-}
-
-impl PartialSchema for Problem {
-    fn schema() -> RefOr<Schema> {
-        Details::schema()
-    }
-}
-
-impl ToSchema for Problem {
-    fn name() -> std::borrow::Cow<'static, str> {
-        PROBLEM.into()
-    }
-}
-
-impl ToResponse<'static> for Problem {
-    fn response() -> (&'static str, RefOr<Response>) {
-        (PROBLEM, RefOr::T(problem()))
-    }
-}
-
 /// Where it is.
 pub const PATH: &str = "/openapi.json";
 
@@ -215,8 +163,10 @@ async fn openapi(document: web::Data<Document>) -> impl Responder {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::ToSchema;
+
     use super::*;
-    use crate::Routes;
+    use crate::routing::routes::Routes;
 
     #[derive(ToSchema)]
     #[allow(dead_code, reason = "it is here for its documentation")]

@@ -35,17 +35,12 @@ mod allocator;
 mod app;
 mod cli;
 mod console;
-mod descriptors;
-mod healthcheck;
 mod lifecycle;
+mod logging;
 mod management;
 mod ports;
-mod refusals;
 mod reload;
 mod runtime;
-mod shutdown;
-mod signals;
-mod starting;
 mod tasks;
 
 use std::{mem::ManuallyDrop, process::ExitCode};

@@ -28,7 +28,7 @@ use notify::{
 };
 use tokio::sync::Notify;
 
-use crate::{app::AppState, lifecycle::log_options};
+use crate::{app::AppState, logging::log_options};
 
 /// What holds now, and what waits for a restart.
 pub(crate) type InForce = Arc<ArcSwap<Reloaded>>;

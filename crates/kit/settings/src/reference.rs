@@ -3,14 +3,14 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value as Json;
-use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, Schema};
-
-use crate::layers::{self, DEFAULTS, Layer, PLAIN};
-use crate::reader::{Entry, Reader, UNSET};
+use crate::load::{Sources, load};
+use crate::reading::described::Described;
+use crate::reading::layers::{self, DEFAULTS, Layer, PLAIN};
+use crate::reading::reader::{Entry, Reader, UNSET};
 use crate::reload::LIVE;
-use crate::{Sections, ServiceName, ServiceSettings, Settings, Sources};
+use crate::section::{Sections, ServiceSettings};
+use crate::service_name::ServiceName;
+use crate::settings::Settings;
 
 /// The reference does not tell it: each build has its own.
 const ANY_VERSION: &str = "0.0.0";
@@ -77,7 +77,7 @@ fn introduction(service: ServiceName) -> String {
     sources
         .environment
         .extend(mistakes.map(|(name, value)| (name.into(), value.into())));
-    let faults = crate::load(&sources)
+    let faults = load(&sources)
         .err()
         .map(|faults| faults.to_string())
         .unwrap_or_default();
@@ -205,75 +205,4 @@ fn markdown(comment: &[&str]) -> String {
         text = text.replace(&format!("Also: {plain}."), "");
     }
     text.trim_end().replace(" \n", "\n")
-}
-
-/// A section of the service's own, for its reference.
-pub(crate) struct Described {
-    pub(crate) section: String,
-    /// Not made before it is asked for: a service that starts has no use for it.
-    pub(crate) document: fn() -> Document,
-}
-
-/// What a type tells of itself.
-pub(crate) struct Document {
-    schema: Json,
-    components: Vec<(String, Json)>,
-}
-
-impl Document {
-    pub(crate) fn of<T: ToSchema>() -> Self {
-        let json = |schema: &RefOr<Schema>| serde_json::to_value(schema).unwrap_or_default();
-        let mut components = Vec::new();
-        T::schemas(&mut components);
-        Self {
-            schema: json(&T::schema()),
-            components: components
-                .iter()
-                .map(|(name, schema)| (name.clone(), json(schema)))
-                .collect(),
-        }
-    }
-
-    fn about(&self) -> &str {
-        self.schema["description"].as_str().unwrap_or_default()
-    }
-
-    /// The comment of a field, and what its type allows.
-    fn about_key(&self, name: &str) -> String {
-        let field = &self.schema["properties"][name];
-        // That of an optional field may stand beside what it refers to.
-        let mut places = [field].into_iter().chain(alternatives(field));
-        let about = places.find_map(|place| place["description"].as_str());
-        let about = about.unwrap_or_default();
-        let values = self.values(field);
-        if values.is_empty() {
-            return about.to_owned();
-        }
-        let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
-        format!("{about}\n\nOne of {}.", values.join(", "))
-            .trim_start()
-            .to_owned()
-    }
-
-    /// The values of an enum.
-    fn values<'a>(&'a self, schema: &'a Json) -> Vec<&'a Json> {
-        if let Some(values) = schema["enum"].as_array() {
-            return values.iter().collect();
-        }
-        let named = schema["$ref"]
-            .as_str()
-            .and_then(|path| path.rsplit('/').next());
-        let found = named.and_then(|named| self.components.iter().find(|(name, _)| name == named));
-        let referred = found.map(|(_, schema)| schema);
-        alternatives(schema)
-            .chain(referred)
-            .flat_map(|schema| self.values(schema))
-            .collect()
-    }
-}
-
-/// What a value may be one of.
-fn alternatives(schema: &Json) -> impl Iterator<Item = &Json> {
-    let of = ["oneOf", "anyOf", "allOf"].into_iter();
-    of.filter_map(|of| schema[of].as_array()).flatten()
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::Loaded;
-use crate::reader::Entry;
+use crate::load::Loaded;
+use crate::reading::reader::Entry;
 use crate::settings::{Server, Settings};
 
 /// The keys that apply without a restart. The others are built into what has been started: a bound
 /// port, a number of threads, a set of routes.
-pub(crate) const LIVE: [&str; 8] = [
+pub(crate) const LIVE: [&str; 9] = [
     "server.request_timeout",
     "shutdown.drain_delay",
     "shutdown.timeout",
@@ -17,6 +17,7 @@ pub(crate) const LIVE: [&str; 8] = [
     "log.filter",
     "log.format",
     "log.access",
+    "log.probes",
 ];
 
 /// What becomes of a process's settings when they are read again.

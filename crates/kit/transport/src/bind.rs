@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     listen::{self, Error},
-    sockets::canonical,
+    stop::sockets::canonical,
 };
 
 /// How often the system is asked for a port that is free on all addresses.

@@ -23,16 +23,17 @@ use hyper::server::conn::http1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
-    activity::{Activity, Phase},
-    adapter::Adapter,
-    date,
     events::{Events, Refusal},
     framing::{MAX_HEAD, Wrong},
+    http1::{adapter::Adapter, date},
     proxy::{self, Missing, Preface, ProxyProtocol},
     stop::Stop,
-    stream::{ByteStream, Stream, Unread, unread},
+    stream::{
+        ByteStream, Stream, Unread,
+        activity::{Activity, Phase},
+        unread, upgrade,
+    },
     timeouts::Timeouts,
-    upgrade,
 };
 
 /// How long a client may take to notice that its connection is being closed. What it sends meanwhile is

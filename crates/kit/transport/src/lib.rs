@@ -40,26 +40,22 @@
 //! # }
 //! ```
 
-mod activity;
-mod adapter;
 pub mod bind;
-mod body;
 mod connection;
-mod date;
 mod events;
 mod framing;
-#[cfg(any(test, fuzzing))]
-pub mod laws;
+mod http1;
 pub mod listen;
-#[cfg(test)]
-mod properties;
 mod proxy;
 mod server;
-mod sockets;
 mod stop;
 mod stream;
+#[cfg(any(test, fuzzing))]
+mod tests;
 mod timeouts;
-mod upgrade;
+
+#[cfg(any(test, fuzzing))]
+pub use tests::laws;
 
 pub use events::{Events, NoEvents, Refusal, RefusalBody};
 pub use proxy::ProxyProtocol;

@@ -14,8 +14,7 @@ use crate::{
     connection::{self, Worker},
     events::Events,
     proxy::ProxyProtocol,
-    sockets::canonical,
-    stop::Stop,
+    stop::{Stop, sockets::canonical},
     timeouts::Timeouts,
 };
 

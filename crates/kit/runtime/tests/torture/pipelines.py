@@ -623,7 +623,8 @@ def pipelines() -> str:
     kinds = [request for shape in dict.fromkeys(SHAPES) for connection in CONNECTIONS
              if (request := drawn(dice, shape, connection, small=True))]
     faults = []
-    with Berth(BERTH__DEBUG__ROUTES="true", BERTH__LOG__FORMAT="json", BERTH__SERVER__KEEP_ALIVE="1m",
+    with Berth(BERTH__DEBUG__ROUTES="true", BERTH__LOG__FORMAT="json", BERTH__LOG__PROBES="true",
+               BERTH__SERVER__KEEP_ALIVE="1m",
                BERTH__SERVER__CLIENT_HEADER_TIMEOUT="1m", BERTH__SERVER__REQUEST_TIMEOUT="10m") as server:
         def one(number: int) -> Outcome:
             return converse(server, *pipeline(number))

@@ -391,7 +391,8 @@ class Logged(Berth):
 
     def __init__(self, stderr: int, **settings: str):
         self.scrapes = 0
-        super().__init__(stderr=stderr, BERTH__LOG__FORMAT="json", **settings)
+        # Every request has a line, also those that say nothing new.
+        super().__init__(stderr=stderr, BERTH__LOG__FORMAT="json", BERTH__LOG__PROBES="true", **settings)
 
     def exposition(self) -> str:
         # It is logged, too, and not counted.

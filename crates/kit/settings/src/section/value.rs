@@ -9,8 +9,8 @@ use serde::de::{
     value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer},
 };
 
-use crate::layers::Raw;
-use crate::parse;
+use crate::reading::layers::Raw;
+use crate::reading::parse;
 
 /// What is wrong with a value.
 #[derive(Debug)]

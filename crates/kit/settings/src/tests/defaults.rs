@@ -33,6 +33,7 @@ fn are_what_the_reference_says() {
             filter: "info".to_owned(),
             format: LogFormat::Text,
             access: true,
+            probes: false,
         },
         metrics: Metrics {
             enabled: true,
@@ -84,7 +85,7 @@ fn file_is_the_complete_reference() {
     }
     let known: Vec<_> = loaded.entries.iter().map(|entry| &*entry.key).collect();
     assert_eq!(keys, known);
-    assert_eq!(known, KEYS.map(|(key, ..)| key)[..26]);
+    assert_eq!(known, KEYS.map(|(key, ..)| key)[..27]);
     let commented = text
         .lines()
         .filter(|line| line.starts_with("# ") && line.contains(" = "))

@@ -4,7 +4,7 @@ use super::*;
 #[test]
 fn each_key_applies_at_once_or_waits_for_a_restart() {
     let mut live = Vec::new();
-    for (key, text, _) in &KEYS[..26] {
+    for (key, text, _) in &KEYS[..27] {
         let needed = needed(key);
         let needed: Vec<_> = needed
             .iter()
@@ -31,6 +31,7 @@ fn each_key_applies_at_once_or_waits_for_a_restart() {
         "log.filter",
         "log.format",
         "log.access",
+        "log.probes",
     ];
     assert_eq!(live, expected);
 }

@@ -53,7 +53,11 @@ fn kind(key: &str) -> Kind {
         "log.format" => Kind::Format,
         "metrics.path" => Kind::Path,
         "server.trusted_proxies" => Kind::Networks,
-        "log.access" | "metrics.enabled" | "debug.routes" | "server.proxy_protocol" => Kind::Bool,
+        "server.proxy_protocol"
+        | "log.access"
+        | "log.probes"
+        | "metrics.enabled"
+        | "debug.routes" => Kind::Bool,
         other => panic!("{other} is not known here"),
     }
 }

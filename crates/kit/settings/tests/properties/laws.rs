@@ -14,7 +14,7 @@ pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 26] = [
+pub(crate) const KEYS: [&str; 27] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -37,6 +37,7 @@ pub(crate) const KEYS: [&str; 26] = [
     "log.filter",
     "log.format",
     "log.access",
+    "log.probes",
     "metrics.enabled",
     "metrics.path",
     "management.port",

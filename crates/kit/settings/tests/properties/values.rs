@@ -190,6 +190,7 @@ impl Good {
                 }
             }
             "log.access" => log.access = truth(),
+            "log.probes" => log.probes = truth(),
             "metrics.enabled" => metrics.enabled = truth(),
             "metrics.path" => metrics.path = text(),
             "management.port" => settings.management.port = Some(port()),

@@ -19,6 +19,11 @@ const TEXT: u8 = 1;
 const JSON: u8 = 2;
 /// With one of the formats: only lines that contain the filter's text.
 const SOME: u8 = 4;
+/// With one of the formats: probes that succeed, too, like any other request.
+const PROBES: u8 = 8;
+/// With one of the formats: probes that succeed, too, as what is for debugging.
+const PROBES_AT_DEBUG: u8 = 16;
+const FORMAT: u8 = TEXT | JSON;
 
 /// What stands before the message in a line for people.
 const BEFORE_MESSAGE: usize = "2026-01-02T03:04:05.678901Z INFO  ".len();
@@ -45,15 +50,20 @@ impl AccessLines {
 
     /// Takes over what the settings, and a logger made from `filter`, say.
     pub(super) fn change(&self, settings: &Options, filter: &str, logger: &Logger) {
-        let metadata = Metadata::builder()
-            .level(Level::Info)
-            .target(ACCESS)
-            .build();
+        let enabled = |level| {
+            let metadata = Metadata::builder().level(level).target(ACCESS).build();
+            settings.access && logger.enabled(&metadata)
+        };
         let mut how = match settings.format {
-            _ if !settings.access || !logger.enabled(&metadata) => OFF,
+            _ if !enabled(Level::Info) => OFF,
             Format::Text => TEXT,
             Format::Json => JSON,
         };
+        if how != OFF && settings.probes {
+            how |= PROBES;
+        } else if enabled(Level::Debug) {
+            how |= PROBES_AT_DEBUG;
+        }
         if let Some((_, needle)) = filter.split_once('/')
             && how != OFF
         {
@@ -69,10 +79,19 @@ impl AccessLines {
         self.how.load(Ordering::Relaxed) != OFF
     }
 
+    /// The level of a probe that succeeded; `None` where it has no line.
+    pub(crate) fn level_of_probes(&self) -> Option<Level> {
+        match self.how.load(Ordering::Relaxed) & (PROBES | PROBES_AT_DEBUG) {
+            0 => None,
+            PROBES => Some(Level::Info),
+            _ => Some(Level::Debug),
+        }
+    }
+
     /// Writes the line that `make` puts into the empty `buffer`.
     pub(crate) fn put(&self, buffer: &mut Vec<u8>, mut make: impl FnMut(Format, &mut Vec<u8>)) {
         let how = self.how.load(Ordering::Acquire);
-        let format = match how & !SOME {
+        let format = match how & FORMAT {
             OFF => return,
             TEXT => Format::Text,
             _ => Format::Json,

@@ -17,8 +17,9 @@ use actix_web::{
     dev::ServiceRequest,
     http::{Method, header},
 };
-use berth_kit_http::{Observe, Outcome, RequestContext, TraceId, UNMATCHED};
+use berth_kit_http::{Observe, Outcome, RequestContext, RouteId, RouteTable, TraceId, UNMATCHED};
 use humantime::format_rfc3339_micros;
+use log::Level;
 
 use super::{
     AccessLines, Escaped, Format,
@@ -29,18 +30,43 @@ use super::{
 /// What a worker keeps of each of its buffers for the next request, in bytes.
 const KEPT: usize = 1024;
 
+/// The routes that machines ask again and again: those of the probes and of the scrape.
+#[derive(Debug, Default)]
+pub struct Probes(Vec<RouteId>);
+
+impl Probes {
+    /// The routes of `table` that have these patterns.
+    pub fn of<'a>(table: &RouteTable, patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let routes = patterns.into_iter();
+        Self(
+            routes
+                .filter_map(|pattern| table.by_pattern(pattern))
+                .collect(),
+        )
+    }
+
+    /// Whether this is one that tells nothing new.
+    fn succeeded(&self, outcome: &Outcome) -> bool {
+        self.0.contains(&outcome.route)
+            && outcome.complete
+            && outcome.status.is_some_and(|status| status.is_success())
+    }
+}
+
 /// Gives every request, when it is over, a line in the log.
 pub struct AccessLog {
     lines: Arc<AccessLines>,
+    probes: Probes,
     line: RefCell<Vec<u8>>,
 }
 
 impl AccessLog {
     /// The log of one worker.
     #[must_use]
-    pub fn new(lines: Arc<AccessLines>) -> Self {
+    pub fn new(lines: Arc<AccessLines>, probes: Probes) -> Self {
         Self {
             lines,
+            probes,
             line: RefCell::default(),
         }
     }
@@ -80,6 +106,14 @@ impl Observe for AccessLog {
         if !record.wanted {
             return;
         }
+        let level = if self.probes.succeeded(outcome) {
+            self.lines.level_of_probes()
+        } else {
+            Some(Level::Info)
+        };
+        let Some(level) = level else {
+            return;
+        };
         let mut line = self.line.borrow_mut();
         let known = Known {
             request: request.request_id().as_bytes(),
@@ -87,7 +121,7 @@ impl Observe for AccessLog {
             route: request.route(),
             client: request.client_ip(),
         };
-        put(&self.lines, &mut line, record, &known, outcome);
+        put(&self.lines, &mut line, level, record, &known, outcome);
         line.shrink_to(KEPT);
         record.path.shrink_to(KEPT);
         if let Some(user_agent) = &mut record.user_agent {
@@ -107,13 +141,14 @@ struct Known<'a> {
 fn put(
     lines: &AccessLines,
     line: &mut Vec<u8>,
+    level: Level,
     record: &Record,
     known: &Known<'_>,
     outcome: &Outcome,
 ) {
     lines.put(line, |format, line| match format {
-        Format::Text => text(line, record, known, outcome),
-        Format::Json => json(line, record, known, outcome),
+        Format::Text => text(line, level, record, known, outcome),
+        Format::Json => json(line, level, record, known, outcome),
     });
     line.clear();
 }
@@ -133,14 +168,25 @@ pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcom
             route: UNMATCHED,
             client: Some(peer.ip()),
         };
-        put(lines, &mut Vec::new(), &record, &known, outcome);
+        put(
+            lines,
+            &mut Vec::new(),
+            Level::Info,
+            &record,
+            &known,
+            outcome,
+        );
     }
 }
 
-/// The line for people: `[GET] /health 172.17.0.1 | Status: 200 | Latency: 500µs`.
-fn text(line: &mut Vec<u8>, record: &Record, known: &Known<'_>, outcome: &Outcome) {
+/// The line for people: `[GET] /api/v1/hello 172.17.0.1 | Status: 200 | Latency: 500µs`.
+fn text(line: &mut Vec<u8>, level: Level, record: &Record, known: &Known<'_>, outcome: &Outcome) {
     display(line, &format_rfc3339_micros(SystemTime::now()));
-    line.extend_from_slice(b" INFO  [");
+    line.extend_from_slice(if level == Level::Debug {
+        b" DEBUG ["
+    } else {
+        b" INFO  ["
+    });
     push_method(line, &record.method);
     line.extend_from_slice(b"] ");
     if record.path.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -182,12 +228,12 @@ fn push_method(line: &mut Vec<u8>, method: &Method) {
 }
 
 /// The line for machines.
-fn json(line: &mut Vec<u8>, record: &Record, known: &Known<'_>, outcome: &Outcome) {
+fn json(line: &mut Vec<u8>, level: Level, record: &Record, known: &Known<'_>, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
     display(line, &format_rfc3339_micros(SystemTime::now()));
-    line.extend_from_slice(
-        b"\",\"level\":\"INFO\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"",
-    );
+    line.extend_from_slice(b"\",\"level\":\"");
+    line.extend_from_slice(level.as_str().as_bytes());
+    line.extend_from_slice(b"\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"");
     push_method(line, &record.method);
     // A method and an id have no character that a JSON string would have to escape.
     line.extend_from_slice(b"\",\"route\":");

@@ -13,10 +13,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use env_logger::{Logger, Target, WriteStyle};
+use log::LevelFilter;
 use prometheus::IntCounter;
 
 pub use access_lines::AccessLines;
-pub use access_log::{AccessLog, refused};
+pub use access_log::{AccessLog, Probes, refused};
 pub use escape::{Escaped, MAX_FIELD_BYTES};
 use sink::Sink;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub format: Format,
     /// Whether each request is logged.
     pub access: bool,
+    /// Whether probes that succeed are logged like any other request; else they are debug records.
+    pub probes: bool,
 }
 
 /// How log records are written.
@@ -236,8 +239,20 @@ impl Logging {
     }
 }
 
+/// What is not heard unless the filter names it: the watcher of the settings file warns, and tells with `info`,
+/// that a folder which the kubelet has removed can no longer be watched. That is every change of a mounted
+/// `ConfigMap`; what goes wrong, it tells by its results.
+const NOT_HEARD: [&str; 1] = ["notify"];
+
 fn logger(sink: &Sink, filter: &str, format: Format) -> Logger {
     let mut builder = env_logger::Builder::new();
+    for module in NOT_HEARD {
+        builder.filter_module(module, LevelFilter::Off);
+    }
+    if filter.starts_with('/') {
+        // What env_logger takes where only a text is given, and nothing else is known.
+        builder.filter_level(LevelFilter::Error);
+    }
     builder
         .parse_filters(filter)
         .write_style(WriteStyle::Never)

@@ -56,6 +56,30 @@ fn a_swapped_config_map_applies_at_once() {
 }
 
 #[test]
+fn a_swap_is_told_by_its_settings_and_by_nothing_else() {
+    let mount = Mount::new("[log]\nformat = \"text\"\n");
+    let mut server = mount.serve(&[]);
+    let before = server.log().len();
+    for seconds in 1..4 {
+        mount.swap(&format!("[server]\nrequest_timeout = \"{seconds}s\"\n"));
+        server.wait_for_log(&format!("server.request_timeout = \"{seconds}s\""));
+    }
+    // The folder of the first one is gone, and the watcher behind knows it by now.
+    thread::sleep(Duration::from_millis(200));
+    for line in &server.log()[before..] {
+        assert!(line.contains("settings reloaded"), "{line}");
+    }
+    // Who wants to hear the watcher names it.
+    let filter = "filter = \"info,notify=trace\"\n";
+    mount.swap(&format!("[log]\n{filter}"));
+    server.wait_for_log("log.filter");
+    mount.swap(&format!(
+        "[log]\n{filter}[server]\nrequest_timeout = \"9s\"\n"
+    ));
+    server.wait_for_log(" notify::");
+}
+
+#[test]
 fn a_faulty_file_changes_nothing_and_every_fault_is_told() {
     let mount = Mount::new("[server]\nrequest_timeout = \"100ms\"\n");
     let mut server = mount.serve(&[]);

@@ -8,6 +8,9 @@ use crate::process::{Berth, berth};
 
 const JSON: (&str, &str) = ("BERTH__LOG__FORMAT", "json");
 
+/// Probes are logged like any other request.
+const PROBES: (&str, &str) = ("BERTH__LOG__PROBES", "true");
+
 fn access_lines(log: &[String]) -> Vec<&String> {
     log.iter()
         .filter(|line| line.contains("| Status: "))
@@ -16,7 +19,7 @@ fn access_lines(log: &[String]) -> Vec<&String> {
 
 #[test]
 fn text_has_one_line_a_request() {
-    let server = Berth::start(&[]);
+    let server = Berth::start(&[PROBES]);
     server
         .client()
         .request("DELETE", "/api/v1/hello?secret=1", "");
@@ -41,7 +44,7 @@ fn text_has_one_line_a_request() {
 
 #[test]
 fn json_has_one_object_a_line() {
-    let server = Berth::debug(&[JSON]);
+    let server = Berth::debug(&[JSON, PROBES]);
     server.client().request(
         "GET",
         "/debug/bytes/100000",
@@ -89,7 +92,7 @@ fn json_has_one_object_a_line() {
 #[test]
 fn no_client_can_forge_a_line() {
     for format in ["text", "json"] {
-        let server = Berth::start(&[("BERTH__LOG__FORMAT", format)]);
+        let server = Berth::start(&[("BERTH__LOG__FORMAT", format), PROBES]);
         let before = server.log().len();
         let mut requests = 0;
         for target in [
@@ -157,7 +160,7 @@ fn the_access_log_can_be_turned_off_and_filtered() {
         ("BERTH__LOG__ACCESS", "false"),
         ("BERTH__LOG__FILTER", "info,access=off"),
     ] {
-        let server = Berth::start(&[settings]);
+        let server = Berth::start(&[settings, PROBES]);
         let response = server.get("/health");
         assert!(response.header("x-request-id").is_some());
         let log = server.stop();
@@ -173,6 +176,7 @@ fn a_filter_with_a_text_holds_for_access_lines_too() {
             // Of the two only one has an `h` in its message.
             ("BERTH__LOG__FILTER", "info/h"),
             ("BERTH__LOG__FORMAT", format),
+            PROBES,
         ]);
         server.get("/ready");
         server.get("/health");
@@ -180,6 +184,115 @@ fn a_filter_with_a_text_holds_for_access_lines_too() {
         assert!(log.iter().any(|line| line.contains(health)), "{log:#?}");
         assert!(!log.iter().any(|line| line.contains("/ready")), "{log:#?}");
     }
+}
+
+/// The paths in the access lines that this has logged, with their levels, after `/first`.
+fn logged(settings: &[(&str, &str)], targets: &[&str]) -> Vec<(String, String)> {
+    let server = Berth::start(settings);
+    server.get("/first");
+    for target in targets {
+        server.get(target);
+    }
+    server.client().request("HEAD", "/health", "");
+    server.client().request("DELETE", "/health", "");
+    let log = server.stop();
+    let lines: Vec<_> = access_lines(&log)
+        .into_iter()
+        .map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let level = words.next().unwrap().to_owned();
+            (level, words.nth(1).unwrap().to_owned())
+        })
+        .collect();
+    let first = lines.iter().position(|(_, path)| path == "/first").unwrap();
+    lines[first + 1..].to_vec()
+}
+
+#[test]
+fn probes_that_succeed_are_no_news_and_those_that_fail_are() {
+    let passes = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let checks = |address: &str| {
+        format!(
+            r#"[{{ name = "db", url = "tcp://{address}", interval = "100ms", timeout = "100ms" }}]"#
+        )
+    };
+    let good = checks(&passes.local_addr().unwrap().to_string());
+    // Nobody listens there.
+    let bad = checks("127.0.0.1:9");
+    let path = ("BERTH__METRICS__PATH", "/scrape");
+    let targets = [
+        "/health",
+        "/ready",
+        "/ready?verbose",
+        "/ready/db",
+        "/scrape",
+        "/ready/nothing",
+        "/api/v1/hello",
+    ];
+    let info = |paths: &[&str]| -> Vec<_> {
+        let line = |path: &&str| ("INFO".to_owned(), (*path).to_owned());
+        paths.iter().map(line).collect()
+    };
+    // A refused request for a probe is no probe that succeeded; it is the last, by DELETE.
+    let failures = ["/ready/nothing", "/api/v1/hello", "/health"];
+    let checked = ("BERTH__READINESS__CHECKS", good.as_str());
+    assert_eq!(logged(&[checked, path], &targets), info(&failures));
+
+    let all = [
+        "/health",
+        "/ready",
+        "/ready",
+        "/ready/db",
+        "/scrape",
+        "/ready/nothing",
+        "/api/v1/hello",
+        "/health",
+        "/health",
+    ];
+    assert_eq!(logged(&[checked, path, PROBES], &targets), info(&all));
+    // At debug they are there to be seen, for as long as somebody looks.
+    let debug = ("BERTH__LOG__FILTER", "info,access=debug");
+    let levels: Vec<_> = logged(&[checked, path, debug], &targets)
+        .into_iter()
+        .map(|(level, path)| format!("{level} {path}"))
+        .collect();
+    let expected = [
+        "DEBUG /health",
+        "DEBUG /ready",
+        "DEBUG /ready",
+        "DEBUG /ready/db",
+        "DEBUG /scrape",
+        "INFO /ready/nothing",
+        "INFO /api/v1/hello",
+        "DEBUG /health",
+        "INFO /health",
+    ];
+    assert_eq!(levels, expected);
+
+    let failed = [("BERTH__READINESS__CHECKS", bad.as_str()), path];
+    let lines = logged(&failed, &["/ready", "/ready/db", "/health"]);
+    assert_eq!(lines, info(&["/ready", "/ready/db", "/health"]));
+}
+
+#[test]
+fn probes_of_the_management_port_are_no_news_either() {
+    let mut server = Berth::start(&[JSON, ("BERTH__MANAGEMENT__PORT", "0")]);
+    let line = server.wait_for_log("management port on http://");
+    let address = line.split("http://").nth(1).unwrap();
+    let end = address.find('"').unwrap_or(address.len());
+    let address = address[..end].parse().unwrap();
+    for path in ["/health", "/ready", "/metrics", "/settings"] {
+        let answer = berth_testkit::Client::connect(address).get(path);
+        assert_eq!(answer.status, 200);
+    }
+    let paths: Vec<Value> = server
+        .stop()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["target"] == "access")
+        .map(|line| line["path"].clone())
+        .collect();
+    assert_eq!(paths, ["/settings"]);
 }
 
 #[test]
@@ -191,7 +304,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
         command.env("PORT", addr.port().to_string());
         addr
     };
-    let mut command = berth(&[]);
+    let mut command = berth(&[PROBES]);
     let addr = addr_of(&mut command);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);

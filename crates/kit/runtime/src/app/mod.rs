@@ -1,0 +1,404 @@
+//! The whole request path.
+
+mod refusals;
+
+use std::sync::Arc;
+
+use actix_web::{
+    App, Error,
+    body::MessageBody,
+    dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
+    web,
+};
+use berth_kit_devtools::{debug, faults::Faults};
+use berth_kit_health::{CheckMetrics, Health, health};
+use berth_kit_http::{
+    Boundary, BuildInfo, Limits, Observed, Problem, RouteId, RouteTable, Routes, Timeout,
+    TrustedProxies, configure,
+    openapi::{self, Document},
+};
+use berth_kit_settings::Settings;
+use berth_kit_telemetry::{
+    log::{AccessLines, AccessLog, Logging, Probes},
+    metrics::{self, Metrics},
+    prometheus::core::Collector,
+};
+use futures_util::future::Either;
+
+use refusals::Refusals;
+
+use crate::runtime::Build;
+
+/// The routes of the probes.
+const PROBES: [&str; 3] = [health::LIVENESS, health::READINESS, health::DEPENDENCY];
+
+/// The largest body that the management port takes, in bytes.
+const MAX_PRIVATE_BODY: usize = 64 * 1024;
+
+/// What both ports share.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: web::Data<Metrics>,
+    info: web::Data<BuildInfo>,
+    pub(crate) faults: Option<Arc<Faults>>,
+    pub(crate) limits: Limits,
+    access_lines: Arc<AccessLines>,
+    scrape: Arc<str>,
+    routes: Routes,
+    document: web::Data<Document>,
+    table: Arc<RouteTable>,
+    proxies: TrustedProxies,
+}
+
+/// What one port shows: what its workers' [`App`] is composed of. Both ports have one type of app,
+/// because each type brings the whole HTTP machinery into the binary once more.
+#[derive(Clone)]
+pub(crate) struct PortApp {
+    state: AppState,
+    /// What machines and operators ask is no use of the service: logged, but not counted.
+    is_public: bool,
+    /// While it starts, there are no metrics yet that could count.
+    is_starting: bool,
+}
+
+impl AppState {
+    /// `routes` and `own_metrics` are the service's own.
+    ///
+    /// # Errors
+    ///
+    /// When two handlers answer the same method on the same path, or two metrics have one name.
+    pub(crate) async fn new(
+        build: Build,
+        settings: &Settings,
+        routes: Routes,
+        own_metrics: Vec<Box<dyn Collector>>,
+        health: Arc<Health>,
+        logging: &Logging,
+    ) -> anyhow::Result<Self> {
+        let own = RouteTable::new(routes.survey().await?.routes, None);
+        let mut routes = public_routes(settings, routes, &own);
+        let survey = routes.survey().await?;
+        if survey.undocumented().is_empty() {
+            routes = routes.in_groups();
+        }
+        let info = info(build, settings);
+        let document = Document::new(&survey, &info)?;
+        // A scrape is no use of the service.
+        let not_counted = Some(settings.metrics.path.clone());
+        let table = Arc::new(RouteTable::new(survey.routes, not_counted));
+        let metrics = Metrics::new(
+            metrics::Build {
+                version: &info.version,
+                revision: &info.revision,
+                rustc: &info.rustc,
+            },
+            Arc::clone(&table),
+            settings.shutdown.timeout,
+        )?;
+        for metric in own_metrics {
+            metrics.register_boxed(metric)?;
+        }
+        let probed = Arc::clone(&health);
+        metrics.register_ready(move || probed.is_ready())?;
+        metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
+        let faults = if settings.debug.routes && settings.management.port.is_some() {
+            Some(Faults::new(can_fail(&table), &metrics)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            health,
+            metrics: web::Data::new(metrics),
+            faults: faults.map(Arc::new),
+            document: web::Data::new(document),
+            info: web::Data::new(info),
+            routes,
+            table,
+            limits: Limits {
+                max_body_bytes: settings.server.max_body_bytes,
+                timeout: Timeout::new(settings.server.request_timeout),
+            },
+            access_lines: logging.access_lines(),
+            proxies: TrustedProxies::new(&settings.server.trusted_proxies),
+            scrape: settings.metrics.path.as_str().into(),
+        })
+    }
+
+    /// The public port while the service is being built: the probes, and for all others that it is. What is asked
+    /// there is logged, but not counted: the metrics begin with the service.
+    pub(crate) async fn starting(
+        build: Build,
+        settings: &Settings,
+        health: Arc<Health>,
+        logging: &Logging,
+    ) -> anyhow::Result<PortApp> {
+        let none = Routes::default();
+        let state = Self::new(build, settings, none, Vec::new(), health, logging).await?;
+        let routes = Routes::new(|cfg| {
+            cfg.configure(health::probes).actix(|app| {
+                app.default_service(web::to(still_starting));
+            });
+        });
+        Ok(PortApp {
+            is_starting: true,
+            ..state.with(routes).await?.public()
+        })
+    }
+
+    /// The public port.
+    pub(crate) fn public(&self) -> PortApp {
+        PortApp {
+            state: self.clone(),
+            is_public: true,
+            is_starting: false,
+        }
+    }
+
+    /// The management port, with these routes.
+    pub(crate) async fn private(&self, routes: Routes) -> anyhow::Result<PortApp> {
+        let mut state = self.with(routes).await?;
+        // However little the public one takes, an operator must be able to say what he wants.
+        state.limits.max_body_bytes = MAX_PRIVATE_BODY;
+        Ok(PortApp {
+            state,
+            is_public: false,
+            is_starting: false,
+        })
+    }
+
+    /// The same with other routes, which are not counted.
+    async fn with(&self, routes: Routes) -> anyhow::Result<Self> {
+        let survey = routes.survey().await?;
+        Ok(Self {
+            document: web::Data::new(Document::new(&survey, &self.info)?),
+            table: Arc::new(RouteTable::new(survey.routes, None)),
+            routes,
+            ..self.clone()
+        })
+    }
+}
+
+impl PortApp {
+    /// What becomes of what is no request.
+    pub(crate) fn refusals(&self) -> Refusals {
+        Refusals {
+            metrics: (self.is_public && !self.is_starting).then(|| self.state.metrics.clone()),
+            access_lines: Arc::clone(&self.state.access_lines),
+        }
+    }
+
+    /// The app of one worker. In actix the last `wrap` is the first to see a request, so the path
+    /// of a request reads from the bottom to the top, and that of its answer from the top down.
+    pub(crate) fn app(
+        &self,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody + use<>>,
+            Error = Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let state = &self.state;
+        let is_counted = self.is_public && !self.is_starting;
+        let metrics = is_counted.then(|| state.metrics.http_observer());
+        let faults = state.faults.clone().filter(|_| is_counted);
+        let probes = Probes::of(&state.table, PROBES.into_iter().chain([&*state.scrape]));
+        let access_log = AccessLog::new(Arc::clone(&state.access_lines), probes);
+        App::new()
+            .app_data(state.metrics.clone())
+            .app_data(state.info.clone())
+            .app_data(state.document.clone())
+            .app_data(web::Data::from(Arc::clone(&state.health)))
+            .configure(configure)
+            .configure(|app| state.routes.mount(app))
+            // Limits, a net for panics, one form for every error.
+            .wrap(Boundary::new(
+                state.limits.clone(),
+                Arc::clone(&state.table),
+            ))
+            // An injected fault, where somebody asked for it.
+            .wrap_fn(move |req, next| {
+                let fault = faults.as_ref().and_then(|faults| faults.draw());
+                match fault {
+                    None => Either::Left(next.call(req)),
+                    // In a box, since it is rare: what is not there need not be moved around.
+                    Some(fault) => Either::Right(Box::pin(fault.inject(req, next))),
+                }
+            })
+            // Outermost, so that nothing is answered unseen.
+            .wrap(Observed::new(
+                (metrics, access_log),
+                Arc::clone(&state.table),
+                state.proxies.clone(),
+            ))
+    }
+}
+
+async fn still_starting() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the service is starting; try again in a moment",
+    )
+    .with_header((header::RETRY_AFTER, 1))
+}
+
+/// All that these settings turn on. Metrics are on the management port, where there is one.
+fn public_routes(settings: &Settings, own: Routes, own_table: &RouteTable) -> Routes {
+    let exposed = settings
+        .management
+        .port
+        .is_none()
+        .then(|| exposition(settings));
+    let has_debug = settings.debug.routes;
+    let berths = Routes::new(|cfg| {
+        cfg.configure(health::routes).configure(openapi::routes);
+    })
+    .merge(exposed.unwrap_or_default())
+    .configure(move |cfg| {
+        if has_debug {
+            cfg.configure(debug::routes);
+        }
+    });
+    // The router tries them in this order: first what users ask for. But the probes and the scrape answer whatever
+    // the service mounts, if only a route for every path.
+    let paths = [
+        health::LIVENESS,
+        health::READINESS,
+        "/ready/any",
+        openapi::PATH,
+        &settings.metrics.path,
+        "/debug/any",
+        "/debug/any/any",
+    ];
+    let is_taken = |path: &&str| own_table.find(path) != RouteId::UNMATCHED;
+    if paths.iter().any(is_taken) {
+        berths.merge(own)
+    } else {
+        own.merge(berths)
+    }
+}
+
+/// The scrape, where it is on.
+pub(crate) fn exposition(settings: &Settings) -> Routes {
+    if !settings.metrics.enabled {
+        return Routes::default();
+    }
+    let path = settings.metrics.path.clone();
+    Routes::new(move |cfg| metrics::routes(&path, cfg))
+}
+
+/// The routes whose requests may get a fault.
+fn can_fail(table: &RouteTable) -> Vec<String> {
+    let patterns = table.routes().iter().skip(1).map(|route| &route.pattern);
+    patterns
+        .filter(|pattern| !PROBES.contains(&pattern.as_str()))
+        .cloned()
+        .collect()
+}
+
+fn info(build: Build, settings: &Settings) -> BuildInfo {
+    let app = &settings.app;
+    BuildInfo {
+        app: app.name.clone(),
+        version: app.version.clone(),
+        revision: build.revision.to_owned(),
+        hostname: hostname(),
+        env: app.environment.clone(),
+        rustc: build.rustc.to_owned(),
+        message: format!("{} {} in {}", app.name, app.version, app.environment),
+    }
+}
+
+/// `HOSTNAME`, which Kubernetes and Docker set, else the system's name.
+fn hostname() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .or_else(|| Some(hostname::get().ok()?.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{
+        get,
+        test::{self, TestRequest},
+    };
+    use berth_kit_settings::ServiceName;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[utoipa::path(responses((status = 200)))]
+    #[get("/{path:.*}")]
+    async fn everything(path: web::Path<String>) -> String {
+        path.into_inner()
+    }
+
+    #[utoipa::path(responses((status = 200)))]
+    #[get("/{kind}/{id}")]
+    async fn of_two_parts(path: web::Path<(String, String)>) -> String {
+        path.into_inner().1
+    }
+
+    #[actix_web::test]
+    async fn a_route_for_every_path_leaves_the_probes_alone() {
+        let own = || {
+            Routes::new(|cfg| {
+                cfg.service(of_two_parts).service(everything);
+            })
+        };
+        let table = RouteTable::new(own().survey().await.unwrap().routes, None);
+        let mut settings = Settings::default();
+        settings.debug.routes = true;
+        let routes = public_routes(&settings, own(), &table);
+        // All of it can be reached.
+        routes.survey().await.unwrap();
+        let app = App::new()
+            .app_data(web::Data::new(Health::new(Vec::new())))
+            .configure(|app| routes.mount(app));
+        let app = test::init_service(app).await;
+        for (path, status) in [
+            ("/health", 200),
+            ("/ready", 503),
+            ("/ready/x", 404),
+            ("/debug/status/204", 204),
+            ("/any/thing", 200),
+            ("/any", 200),
+        ] {
+            let request = TestRequest::get().uri(path).to_request();
+            let answer = test::call_service(&app, request).await;
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    }
+
+    /// Each route of the kit, on either port.
+    #[actix_web::test]
+    async fn every_route_of_the_kit_is_documented() {
+        let mut settings = Settings::default();
+        settings.debug.routes = true;
+        settings.app.name = "a \"b\"".to_owned();
+        let private =
+            Routes::new(crate::management::routes).configure(berth_kit_devtools::faults::routes);
+        for routes in [
+            public_routes(&settings, Routes::default(), &RouteTable::of([])),
+            private,
+        ] {
+            let survey = routes.survey().await.unwrap();
+            assert_eq!(survey.undocumented(), [""; 0]);
+            let build = Build {
+                name: ServiceName::new("shop"),
+                version: "1",
+                revision: "",
+                rustc: "",
+            };
+            let document = Document::new(&survey, &info(build, &settings)).unwrap();
+            let document: Value = serde_json::from_slice(document.bytes()).unwrap();
+            assert_eq!(document["info"]["title"], "a \"b\"");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The command line.
+
+mod healthcheck;
+
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
+
+use berth_kit_http::Routes;
+use berth_kit_settings::{Error, Loaded, ServiceName, ServiceSettings, Sources};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::{
+    console::{self, complain},
+    lifecycle::{
+        self, interruptible,
+        signals::{self, Signals},
+    },
+    runtime::{Build, Runtime},
+};
+
+fn after_help(name: ServiceName) -> String {
+    format!(
+        "\
+Settings come from, later wins:
+  1. the built-in defaults
+  2. the file given by --config or {file} (.toml, .yaml or .yml)
+  3. environment variables {prefix}SECTION__KEY, such as {example}=10s
+  4. PORT, ENVIRONMENT, APP_NAME and VERSION
+`{name} check` lists every setting, its value and where the value came from.
+
+Signals: SIGTERM or SIGINT drains and stops; a second one stops at once. SIGHUP reads the settings
+file again, as a change of the file does.
+
+Exit codes:
+  0        stopped, every request answered
+  1        could not start, or requests were cut off at the end of shutdown.timeout
+  2        the settings or the command line are wrong
+  128 + n  stopped at once by a second signal n
+
+Examples:
+  {name}
+      serve on port 8080
+  PORT=9000 {name}
+      serve on port 9000
+  {name} --config {name}.toml check
+      is this file right?",
+        file = name.config_variable(),
+        prefix = name.prefix(),
+        example = name.variable("server.request_timeout"),
+    )
+}
+
+/// A cloud-native HTTP service: serves until SIGTERM, then drains.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// Settings file, TOML or YAML
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+enum Command {
+    /// Check the settings and print them, each with where it came from
+    ///
+    /// Starts nothing. Ends with 0 when the settings are right, 2 when they are wrong; then every
+    /// fault is listed, not just the first.
+    Check,
+    /// Ask the server on this machine for /health
+    ///
+    /// Finds it by the same settings, over loopback. Ends with 0 when it answers 200 within two
+    /// seconds, else with 1. Made for a container's HEALTHCHECK, where there is no shell and no
+    /// curl.
+    Healthcheck,
+}
+
+impl Cli {
+    /// The command line of this process; ends it where that is wrong, or asks for help.
+    fn of_process(build: Build) -> Self {
+        let Build {
+            name,
+            version,
+            revision,
+            rustc,
+        } = build;
+        let version = format!("{version} (revision {revision}, rustc {rustc})");
+        let matches = Self::command_of(name).version(version).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line as this service has it.
+    fn command_of(name: ServiceName) -> clap::Command {
+        let file = format!(
+            "Settings file, TOML or YAML [default: what {} names]",
+            name.config_variable()
+        );
+        Self::command()
+            .name(name.as_str())
+            .after_help(after_help(name))
+            .mut_arg("config", |arg| arg.help(file))
+    }
+}
+
+/// Does what the command line asks for.
+pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
+    build: Build,
+    make: impl AsyncFnOnce(S, &mut Runtime) -> anyhow::Result<Routes>,
+) -> ExitCode {
+    // First of all: a process that is the first of its container loses a signal without a handler.
+    let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
+        (Ok(signals), Ok(hangups)) => (signals, hangups),
+        (Err(error), _) | (_, Err(error)) => {
+            complain(format_args!("cannot listen for signals: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    let Cli { config, command } = Cli::of_process(build);
+    let sources = Sources::from_process(build.name, build.version, config);
+    let wanted = sources.clone();
+    // The settings file may be on a file system that hangs, and standard output a full pipe.
+    let prepared = interruptible(&mut signals, move || {
+        let (loaded, own) =
+            berth_kit_settings::load_as::<S>(&wanted).map_err(|error| refuse(&error, command))?;
+        match command {
+            None => Ok((loaded, own)),
+            Some(Command::Check) => Err(print_settings(&loaded)),
+            Some(Command::Healthcheck) => Err(healthcheck::run(&loaded.settings.server)),
+        }
+    });
+    match prepared.await {
+        Ok(Ok(Ok((loaded, own)))) => {
+            lifecycle::run(build, make, own, sources, loaded, signals, hangups).await
+        }
+        Ok(Ok(Err(code))) => code,
+        Ok(Err(signal)) if command.is_none() => {
+            complain(format_args!(
+                "stopped: {} came while the settings were read",
+                signal.name()
+            ));
+            ExitCode::SUCCESS
+        }
+        Ok(Err(signal)) => ExitCode::from(signal.exit_code()),
+        Err(error) => {
+            complain(format_args!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Tells why the settings cannot be used, and gives the exit code for it.
+fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
+    complain(error);
+    match (command, error) {
+        // Docker keeps every code but 0 and 1 for itself.
+        (Some(Command::Healthcheck), _) | (_, Error::File { .. }) => ExitCode::from(1),
+        (_, Error::Invalid(_)) => ExitCode::from(2),
+    }
+}
+
+/// Prints the effective settings, one a line, aligned.
+fn print_settings(loaded: &Loaded) -> ExitCode {
+    let rows: Vec<_> = loaded
+        .entries
+        .iter()
+        .map(|entry| (format!("{} = {}", entry.key, entry.value), &entry.origin))
+        .collect();
+    let width = rows
+        .iter()
+        .map(|(row, _)| row.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for (row, origin) in rows {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{row:<width$}  # {origin}");
+    }
+    match console::print(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("cannot print the settings: {error}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_is_the_services_own() {
+        let name = ServiceName::new("my-shop");
+        let mut command = Cli::command_of(name).version("1.2.3");
+        let help = command.render_long_help().to_string();
+        for text in [
+            "Usage: my-shop [OPTIONS] [COMMAND]",
+            "[default: what MY_SHOP_CONFIG names]",
+            "--config or MY_SHOP_CONFIG (",
+            "variables MY_SHOP__SECTION__KEY, such as MY_SHOP__SERVER__REQUEST_TIMEOUT=10s",
+            "`my-shop check` lists",
+            "PORT=9000 my-shop\n",
+        ] {
+            assert!(help.contains(text), "{text} in {help}");
+        }
+        assert!(!help.to_lowercase().contains("berth"), "{help}");
+        assert_eq!(command.render_version(), "my-shop 1.2.3\n");
+    }
+}

@@ -1,0 +1,251 @@
+//! The lifecycle of the process.
+//!
+//! ```text
+//! start    signal handlers first of all; settings valid? ── no ─→ every fault on stderr, exit 2
+//!          bind ─ fails ─→ one line that says what to change, exit 1
+//!          build the service: /health is 200, /ready is 503; a signal ends it at once, exit 0
+//! serve    /ready is 200; SIGHUP, or a change of the settings file, reads the settings again
+//! SIGTERM or SIGINT, the first
+//!          /ready is 503, /health stays 200, answers carry `Connection: close`
+//!          keep accepting for shutdown.drain_delay: others still send traffic here
+//!          no new connection; what has come is taken on; then actix's graceful stop: idle
+//!          connections closed, at most shutdown.timeout for what is in flight; tasks, which were told
+//!          at the signal, and then on_stop, last in, first out, within the same time
+//! end      all answered → exit 0;  anything cut off → logged with its number, exit 1
+//!          never later than drain_delay + timeout + 1.5 s, also where a handler blocks its worker
+//! a second signal, at any time → exit at once with 128 + its number
+//! ```
+
+mod shutdown;
+pub(crate) mod signals;
+mod starting;
+
+use std::{
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
+
+use actix_rt::{signal::unix::Signal, task::spawn_blocking};
+use actix_web::web;
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use berth_kit_health::{Checks, Health};
+use berth_kit_http::Routes;
+use berth_kit_settings::{Loaded, Reloaded, ServiceSettings, Settings, Sources};
+use berth_kit_telemetry::{
+    log::{self as logging, Logging},
+    metrics::Metrics,
+};
+use berth_kit_transport::Serving;
+use futures_util::future::{Either, poll_immediate, select};
+
+use shutdown::{Ending, LOG_FLUSH, Running};
+use signals::{Signals, StopSignal};
+
+use crate::{
+    app::{AppState, exposition},
+    console::complain,
+    logging::log_options,
+    management::{self, Management},
+    ports::Port,
+    reload::{Figures, InForce, Reloader, SettingsReader},
+    runtime::{Build, Runtime},
+    tasks::Tasks,
+};
+
+/// Serves until a signal asks to stop, and says how that went.
+pub(crate) async fn run<S: ServiceSettings>(
+    build: Build,
+    make: impl AsyncFnOnce(S, &mut Runtime) -> anyhow::Result<Routes>,
+    own: S,
+    sources: Sources,
+    loaded: Loaded,
+    signals: Signals,
+    hangups: Signal,
+) -> ExitCode {
+    let logging = match Logging::start(&log_options(&loaded.settings.log)) {
+        Ok(logging) => logging,
+        Err(error) => {
+            complain(error);
+            return ExitCode::from(1);
+        }
+    };
+    let in_force: InForce = Arc::new(ArcSwap::from_pointee(Reloaded {
+        loaded,
+        pending: Vec::new(),
+    }));
+    let make = async move |runtime: &mut Runtime| make(own, runtime).await;
+    let reader = SettingsReader {
+        sources,
+        read: |sources| berth_kit_settings::load_as::<S>(sources).map(|(loaded, _)| loaded),
+    };
+    let code = match serve(build, make, reader, &in_force, &logging, signals, hangups).await {
+        Ok(Ending::Answered) => {
+            log::info!("stopped: every request was answered");
+            ExitCode::SUCCESS
+        }
+        Ok(Ending::Lost { requests, in_time }) => {
+            let timeout = in_force.load().loaded.settings.shutdown.timeout;
+            log::error!(
+                "stopped: {requests} {} cut off{}",
+                if requests == 1 {
+                    "request was"
+                } else {
+                    "requests were"
+                },
+                if in_time {
+                    String::new()
+                } else {
+                    let timeout = humantime::format_duration(timeout);
+                    format!(", because shutdown.timeout ({timeout}) was over")
+                }
+            );
+            ExitCode::from(1)
+        }
+        Ok(Ending::Failed(names)) => {
+            log::error!(
+                "stopped: every request was answered, and {} failed or was cut off",
+                names.join(", ")
+            );
+            ExitCode::from(1)
+        }
+        Ok(Ending::NotStarted(signal)) => {
+            log::info!(
+                "stopped: {} came before the start was complete",
+                signal.name()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // To stderr as it is, whatever the log's filter and format: a person has to act on it.
+            logging.flush(LOG_FLUSH);
+            complain(format_args!("{error:#}"));
+            ExitCode::from(1)
+        }
+    };
+    logging.flush(LOG_FLUSH);
+    code
+}
+
+/// Runs the server to its end.
+async fn serve(
+    build: Build,
+    make: impl AsyncFnOnce(&mut Runtime) -> anyhow::Result<Routes>,
+    reader: SettingsReader,
+    in_force: &InForce,
+    logging: &Logging,
+    mut signals: Signals,
+    hangups: Signal,
+) -> anyhow::Result<Ending> {
+    let start = in_force.load_full();
+    let settings = &start.loaded.settings;
+    let metrics: Arc<OnceLock<web::Data<Metrics>>> = Arc::default();
+    let counted = Arc::clone(&metrics);
+    logging::log_panics(move || {
+        if let Some(metrics) = counted.get() {
+            metrics.panicked();
+        }
+    });
+
+    // A host name may take long to find.
+    let bound = settings.clone();
+    let port = match interruptible(&mut signals, move || Port::public(&bound)).await? {
+        Ok(port) => port?,
+        Err(signal) => return Ok(Ending::NotStarted(signal)),
+    };
+    port.announce(settings);
+    let health = Arc::new(Health::new(Vec::new()));
+    let app = async || AppState::starting(build, settings, Arc::clone(&health), logging).await;
+    let mut runtime = Runtime::default();
+    let building = make(&mut runtime);
+    let routes = match starting::build(building, &mut signals, &port, settings, app).await? {
+        Ok(routes) => routes,
+        Err(signal) => return Ok(Ending::NotStarted(signal)),
+    };
+    let Runtime {
+        dependencies,
+        metrics: own_metrics,
+        tasks,
+        cleanups,
+    } = runtime;
+    let checks = Checks::start(&settings.readiness.checks, dependencies)?;
+    health.depend_on(checks.watched());
+    let state = AppState::new(build, settings, routes, own_metrics, health, logging).await?;
+    logging.register(&state.metrics)?;
+    let _ = metrics.set(state.metrics.clone());
+    let reloader = Reloader {
+        reader,
+        in_force: Arc::clone(in_force),
+        checks,
+        state: state.clone(),
+        logging: logging.clone(),
+        figures: Figures::new(&state.metrics)?,
+        hangups,
+    };
+
+    let timeout = state.limits.timeout.clone();
+    let Serving { mut server, stop } = port.serve(settings, state.public(), timeout)?;
+    let management = manage(settings, &state, in_force, logging).await?;
+
+    // The first poll starts the workers and the accept loop, and returns when they are up.
+    if let Some(ended) = poll_immediate(&mut server).await {
+        ended.context("the server ended as it started")?;
+    }
+    let handle = server.handle();
+    let server = actix_rt::spawn(server);
+    let tasks = Tasks::start(tasks, &stop.signal());
+    state.health.started();
+    actix_rt::spawn(reloader.run());
+
+    let running = Running {
+        server,
+        handle,
+        stop,
+        management,
+        tasks,
+        cleanups,
+        health: Arc::clone(&state.health),
+        built_in: settings.shutdown.timeout,
+    };
+    running.until_the_end(signals, in_force, logging).await
+}
+
+/// Runs what may block a thread for long; a signal ends the wait for it.
+pub(crate) async fn interruptible<T: Send + 'static>(
+    signals: &mut Signals,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<Result<T, StopSignal>> {
+    match select(spawn_blocking(work), Box::pin(signals.next())).await {
+        Either::Left((done, _)) => Ok(Ok(done?)),
+        Either::Right((signal, _)) => Ok(Err(signal)),
+    }
+}
+
+/// Starts the management port, where there is one.
+async fn manage(
+    settings: &Settings,
+    state: &AppState,
+    in_force: &InForce,
+    logging: &Logging,
+) -> anyhow::Result<Option<Management>> {
+    let Some(number) = settings.management.port else {
+        return Ok(None);
+    };
+    let app = management::app(
+        state,
+        exposition(settings),
+        Arc::clone(in_force),
+        logging.clone(),
+    )
+    .await?;
+    let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
+    Management::start(move || {
+        let port = Port::private(&settings, number)?;
+        port.warn_of_skipped();
+        for address in &port.addresses {
+            log::info!("management port on http://{address}");
+        }
+        port.serve(&settings, app, timeout)
+    })
+    .map(Some)
+}

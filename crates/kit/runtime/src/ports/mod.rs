@@ -1,0 +1,184 @@
+//! The ports of the service: how each is bound, and what is served on it.
+
+mod descriptors;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use actix_service::map_config;
+use actix_web::dev::AppConfig;
+use berth_kit_http::{Timeout, TrustedProxies};
+use berth_kit_settings::{Settings, Workers};
+use berth_kit_transport::{Options, ProxyProtocol, Serving, Timeouts, bind, listen, serve};
+
+use descriptors::Connections;
+
+use crate::app::PortApp;
+
+/// The most workers that `server.workers = "auto"` makes: more only cost memory for what a pod gets.
+const MAX_AUTO_WORKERS: usize = 8;
+
+/// Enough for every machine and operator there is, and far below what would cost memory.
+const MAX_MANAGEMENT_CONNECTIONS: usize = 256;
+
+/// A port that is bound.
+pub(crate) struct Port {
+    listeners: Vec<TcpListener>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Why the host's other addresses are missing.
+    skipped: Vec<String>,
+    workers: usize,
+    max_connections: usize,
+    /// Proxies may say who the client is before its first byte.
+    is_public: bool,
+}
+
+impl Port {
+    /// The one for clients.
+    pub(crate) fn public(settings: &Settings) -> anyhow::Result<Self> {
+        let connections = connections(settings).public;
+        let port = bind_all(
+            settings,
+            settings.server.port,
+            "PORT or server.port",
+            workers(settings),
+            connections,
+        )?;
+        Ok(Self {
+            is_public: true,
+            ..port
+        })
+    }
+
+    /// The private one, with a worker of its own.
+    pub(crate) fn private(settings: &Settings, port: u16) -> anyhow::Result<Self> {
+        bind_all(
+            settings,
+            port,
+            "management.port",
+            1,
+            connections(settings).private,
+        )
+    }
+
+    /// The same port once more.
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+        let listeners = self.listeners.iter().map(TcpListener::try_clone);
+        Ok(Self {
+            listeners: listeners.collect::<std::io::Result<_>>()?,
+            addresses: self.addresses.clone(),
+            skipped: Vec::new(),
+            workers: 1,
+            max_connections: self.max_connections,
+            is_public: self.is_public,
+        })
+    }
+
+    /// Serves what `app` shows, once the server is polled.
+    pub(crate) fn serve(
+        self,
+        settings: &Settings,
+        app: PortApp,
+        request_timeout: Timeout,
+    ) -> anyhow::Result<Serving> {
+        let server = &settings.server;
+        let head = server.client_header_timeout;
+        let options = Options {
+            workers: self.workers,
+            max_connections: self.max_connections,
+            shutdown_timeout: settings.shutdown.timeout,
+            timeouts: Timeouts {
+                head,
+                keep_alive: Some(server.keep_alive).filter(|timeout| !timeout.is_zero()),
+                unread: Arc::new(move || head.max(request_timeout.get())),
+                upgraded: server.upgrade_idle_timeout,
+            },
+            proxy_protocol: (server.proxy_protocol && self.is_public).then(|| {
+                let proxies = TrustedProxies::new(&server.trusted_proxies);
+                ProxyProtocol::from_peers(move |peer| proxies.contains(peer))
+            }),
+        };
+        Ok(serve(self.listeners, &options, move || {
+            let factory = map_config(app.app(), |()| AppConfig::default());
+            (factory, app.refusals())
+        })?)
+    }
+
+    /// Says on which of the host's addresses it is not.
+    pub(crate) fn warn_of_skipped(&self) {
+        for reason in &self.skipped {
+            log::warn!("{reason}; listening without it");
+        }
+    }
+
+    /// Says where it is, and how many it lets in.
+    pub(crate) fn announce(&self, settings: &Settings) {
+        let (app, server) = (&settings.app, &settings.server);
+        self.warn_of_skipped();
+        for address in &self.addresses {
+            log::info!(
+                "{} {} listening on http://{address} with {} workers",
+                app.name,
+                app.version,
+                self.workers
+            );
+        }
+        if self.max_connections < server.max_connections {
+            log::info!(
+                "at most {} connections, not server.max_connections = {}: the limit of descriptors \
+                 allows no more (ulimit -Hn)",
+                self.max_connections,
+                server.max_connections
+            );
+        }
+        if settings.debug.routes {
+            log::warn!(
+                "debug.routes is on: any client can make this service slow or fail; not for production"
+            );
+        }
+    }
+}
+
+/// Binds every address of a port. `key` is what sets it.
+fn bind_all(
+    settings: &Settings,
+    port: u16,
+    key: &'static str,
+    workers: usize,
+    max_connections: usize,
+) -> anyhow::Result<Port> {
+    let config = &settings.server;
+    let addresses = listen::addresses(&config.host, port)?;
+    let bound = bind::all(&addresses, config.backlog, key)?;
+    Ok(Port {
+        listeners: bound.listeners,
+        addresses: bound.addresses,
+        skipped: bound.skipped.iter().map(ToString::to_string).collect(),
+        workers,
+        max_connections,
+        is_public: false,
+    })
+}
+
+fn workers(settings: &Settings) -> usize {
+    match settings.server.workers {
+        Workers::Fixed(workers) => workers.get(),
+        Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
+    }
+}
+
+/// How many connections each port takes: as many as the settings say, or as there are descriptors.
+fn connections(settings: &Settings) -> Connections {
+    let wanted = Connections {
+        public: settings.server.max_connections,
+        private: match settings.management.port {
+            None => 0,
+            Some(_) => MAX_MANAGEMENT_CONNECTIONS,
+        },
+    };
+    let limit = descriptors::raise_limit();
+    let checks = settings.readiness.checks.len();
+    wanted.within(limit, workers(settings), checks)
+}

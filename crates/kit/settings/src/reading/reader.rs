@@ -1,0 +1,396 @@
+//! Takes the settings one key at a time and keeps account of them.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use config::ValueKind;
+
+use super::described::Described;
+use super::fault::{Fault, Faults, Origin, cut, is_secret, quote};
+use super::layers::{Layer, Leaf, Raw};
+use super::values::{LogFormat, Workers};
+use crate::service_name::ServiceName;
+
+/// What is shown where a key has no value.
+pub(crate) const UNSET: &str = "(unset)";
+
+/// An effective setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key, as in `server.port`.
+    pub key: Cow<'static, str>,
+    /// The value as it would be written in TOML: `8080`, `"5s"`; `(unset)` where there is none,
+    /// `********` where the key's name says that it is a secret.
+    pub value: String,
+    /// Where it was set.
+    pub origin: Origin,
+    /// Of the value as it was set, where what is shown of it may be masked.
+    pub(crate) fingerprint: u64,
+}
+
+/// A typed value as it would be written in TOML.
+pub(crate) trait Render {
+    fn render(&self) -> String;
+}
+
+impl Render for String {
+    fn render(&self) -> String {
+        quote(self, usize::MAX)
+    }
+}
+
+impl Render for Duration {
+    fn render(&self) -> String {
+        format!("\"{}\"", humantime::format_duration(*self))
+    }
+}
+
+impl Render for LogFormat {
+    fn render(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
+impl Render for Workers {
+    fn render(&self) -> String {
+        match self {
+            Self::Auto => "\"auto\"".to_owned(),
+            Self::Fixed(number) => number.to_string(),
+        }
+    }
+}
+
+macro_rules! render_bare {
+    ($($type:ty),*) => {$(
+        impl Render for $type {
+            fn render(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+render_bare!(bool, u16, u32, usize);
+
+/// Hands out typed values by key; collects the faults instead of stopping at one.
+pub(crate) struct Reader {
+    service: ServiceName,
+    defaults: Layer,
+    /// What was set over the defaults and not taken yet.
+    set: Layer,
+    entries: Vec<Entry>,
+    described: Vec<Described>,
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    pub(crate) fn new(service: ServiceName, defaults: Layer, set: Layer) -> Self {
+        Self {
+            service,
+            defaults,
+            set,
+            entries: Vec::new(),
+            described: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The value of `key`: as set, else its default, which also stands in for a faulty one.
+    pub(crate) fn take<T: Render>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Raw) -> Result<T, String>,
+    ) -> T {
+        let (value, origin) = self.take_set(key, &parse).unwrap_or_else(|| {
+            let leaf = self
+                .defaults
+                .get(key)
+                .expect("every mandatory key has a default: tested");
+            (
+                parse(&leaf.raw).expect("every default is valid: tested"),
+                Origin::Default,
+            )
+        });
+        self.record(key, value.render(), origin);
+        value
+    }
+
+    /// The value of `key`, which has no default.
+    pub(crate) fn take_optional<T: Render>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        let (value, origin) = self.take_set(key, parse).unzip();
+        let rendered = value
+            .as_ref()
+            .map_or_else(|| UNSET.to_owned(), Render::render);
+        self.record(key, rendered, origin.unwrap_or(Origin::Default));
+        value
+    }
+
+    fn take_set<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Raw) -> Result<T, String>,
+    ) -> Option<(T, Origin)> {
+        let Leaf { raw, origin } = self.set.remove(key)?;
+        match parse(&raw) {
+            Ok(value) => Some((value, origin)),
+            Err(problem) => {
+                let value = (!is_secret(key)).then(|| raw.shown()).flatten();
+                self.fault(Fault {
+                    key: key.to_owned(),
+                    value,
+                    origin,
+                    problem,
+                });
+                None
+            }
+        }
+    }
+
+    /// The value of `key` as it was set, for a parser that does not fit [`take`](Self::take).
+    pub(crate) fn take_raw(&mut self, key: &str) -> Option<(Raw, Origin)> {
+        self.set
+            .remove(key)
+            .map(|Leaf { raw, origin }| (raw, origin))
+    }
+
+    pub(crate) fn record(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: String,
+        origin: Origin,
+    ) {
+        let key = key.into();
+        let value = if is_secret(&key) {
+            "********".to_owned()
+        } else {
+            value
+        };
+        self.entries.push(Entry {
+            key,
+            value,
+            origin,
+            fingerprint: 0,
+        });
+    }
+
+    /// As [`record`](Self::record), for a key of the service's own.
+    pub(crate) fn record_own(
+        &mut self,
+        key: String,
+        value: String,
+        origin: Origin,
+        fingerprint: u64,
+    ) {
+        self.record(key, value, origin);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.fingerprint = fingerprint;
+        }
+    }
+
+    /// Adds a fault that no single key's parser finds.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Keeps what a section of the service's own tells of itself.
+    pub(crate) fn describe(&mut self, section: Described) {
+        self.described.push(section);
+    }
+
+    /// The sections of the service's own that were taken, in their order.
+    pub(crate) fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// The keys that were taken, in their order.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Whether a key of this section was taken.
+    pub(crate) fn has_section(&self, section: &str) -> bool {
+        self.entries.iter().any(|entry| is_in(&entry.key, section))
+    }
+
+    /// The entry of `key`, if it was taken without a fault.
+    pub(crate) fn sound(&self, key: &str) -> Option<&Entry> {
+        let faulty = self.faults.iter().any(|fault| fault.key == key);
+        self.entries
+            .iter()
+            .find(|entry| entry.key == key && !faulty)
+    }
+
+    /// The taken entries, unless there was a fault or something is left that nobody took.
+    pub(crate) fn finish(mut self) -> Result<Vec<Entry>, Faults> {
+        let known: Vec<&str> = self.entries.iter().map(|entry| &*entry.key).collect();
+        let left = self
+            .set
+            .into_iter()
+            .filter_map(|(key, leaf)| leftover(self.service, key, leaf, &known));
+        self.faults.extend(left);
+        Faults::new(self.faults).map_or(Ok(self.entries), Err)
+    }
+}
+
+/// The fault of a key that nobody took.
+fn leftover(
+    service: ServiceName,
+    key: String,
+    Leaf { raw, origin }: Leaf,
+    known: &[&str],
+) -> Option<Fault> {
+    let section = known.iter().find(|known| is_in(known, &key));
+    let problem = if let Some(example) = section {
+        match raw {
+            // `server:` with all its keys commented out.
+            Raw::Typed(ValueKind::Nil | ValueKind::Table(_)) => return None,
+            _ => format!("is a section, not a key: set the keys in it, such as `{example}`"),
+        }
+    } else {
+        match (nearest(&key, known), &origin) {
+            (None, _) => "unknown key".to_owned(),
+            (Some(near), Origin::Env(_)) => {
+                let name = service.variable(near);
+                format!("unknown key; did you mean `{near}` ({name})?")
+            }
+            (Some(near), _) => format!("unknown key; did you mean `{near}`?"),
+        }
+    };
+    Some(Fault {
+        key: cut(key),
+        value: None,
+        origin,
+        problem,
+    })
+}
+
+fn is_in(key: &str, section: &str) -> bool {
+    key.split_once('.')
+        .is_some_and(|(before, _)| before == section)
+}
+
+/// The known key that was probably meant: a slip of two letters away, or the name without its
+/// section.
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let key = key.replace('"', "").to_ascii_lowercase();
+    if key.len() > 64 {
+        return None;
+    }
+    let (far, near) = known
+        .iter()
+        .map(|known| (distance(known, &key), *known))
+        .min()?;
+    let without_section = || {
+        known
+            .iter()
+            .copied()
+            .find(|known| known.split_once('.').is_some_and(|(_, name)| name == key))
+    };
+    if far <= 2 {
+        Some(near)
+    } else {
+        without_section()
+    }
+}
+
+/// Levenshtein's: how many bytes to insert, delete or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+impl Raw {
+    /// A faulty value for a person to recognise; `None` where a table or list stands in its place,
+    /// which `problem` says.
+    pub(crate) fn shown(&self) -> Option<String> {
+        const LIMIT: usize = 80;
+        match self {
+            Self::Text(text) => Some(quote(&text.to_string_lossy(), LIMIT)),
+            Self::Typed(ValueKind::String(text)) => Some(quote(text, LIMIT)),
+            Self::Typed(ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil) => None,
+            // With its point, which is what is wrong with it.
+            Self::Typed(ValueKind::Float(number)) => Some(format!("{number:?}")),
+            Self::Typed(scalar) => Some(scalar.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOP: ServiceName = ServiceName::new("shop");
+
+    fn set(key: &str, raw: &str) -> Layer {
+        let origin = Origin::Env("X".to_owned());
+        Layer::from([(
+            key.to_owned(),
+            Leaf {
+                raw: Raw::Text(raw.into()),
+                origin,
+            },
+        )])
+    }
+
+    #[test]
+    fn secrets_are_masked_in_entries_and_faults() {
+        let mut reader = Reader::new(SHOP, Layer::new(), set("db.password", "hunter2"));
+        reader.take_optional("db.password", |_| Ok("hunter2".to_owned()));
+        let entries = reader.finish().unwrap();
+        assert_eq!(entries[0].value, "********");
+
+        let mut reader = Reader::new(SHOP, Layer::new(), set("db.api-key", "hunter2"));
+        reader.take_optional("db.api-key", |_| {
+            Err::<String, _>("must be long".to_owned())
+        });
+        let faults = reader.finish().unwrap_err();
+        assert_eq!(
+            faults[0].to_string(),
+            "db.api-key (environment variable X): must be long"
+        );
+    }
+
+    #[test]
+    fn finds_what_was_probably_meant() {
+        let known = ["app.name", "server.port", "shutdown.timeout", "log.format"];
+        for (key, meant) in [
+            ("server.prot", Some("server.port")),
+            ("servr.port", Some("server.port")),
+            ("Server.Port", Some("server.port")),
+            ("\"server.port\"", Some("server.port")),
+            ("timeout", Some("shutdown.timeout")),
+            ("app.nam", Some("app.name")),
+            ("database.url", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(key, &known), meant, "{key}");
+        }
+        assert_eq!(nearest(&"x".repeat(1 << 20), &known), None);
+        assert_eq!(nearest("server.port", &[]), None);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        for (a, b, edits) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("ab", "ba", 2),
+        ] {
+            assert_eq!(distance(a, b), edits, "{a} {b}");
+            assert_eq!(distance(b, a), edits, "{b} {a}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! `readiness.checks`: the one setting that is a list of tables.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use config::{FileFormat, Map, Source as _, Value, ValueKind};
+use url::Url;
+
+use crate::reading::fault::{Fault, Origin, cut, quote};
+use crate::reading::layers::{self, Raw};
+use crate::reading::parse;
+use crate::reading::reader::{Reader, Render};
+
+/// The key of the list.
+pub(crate) const KEY: &str = "readiness.checks";
+
+/// More would be a load on the things that are asked.
+const MAX_CHECKS: usize = 32;
+
+/// Something that the service needs, and how to ask whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadinessCheck {
+    /// What it is called in `/ready`, in metrics and in the log: 1 to 40 of `a-z 0-9 -`.
+    pub name: String,
+    /// What to ask.
+    pub target: Target,
+    /// From one attempt to the next, 100ms to 10m.
+    pub interval: Duration,
+    /// How long one attempt may take, 1ms to the interval.
+    pub timeout: Duration,
+    /// So many failures in a row make it failed, 1 to 100.
+    pub failure_threshold: u32,
+    /// So many successes in a row make it good again, 1 to 100. The very first needs one.
+    pub success_threshold: u32,
+    /// Whether the service is not ready without it; else it is only degraded.
+    pub required: bool,
+    /// The statuses that count as success, for HTTP.
+    pub status: RangeInclusive<u16>,
+}
+
+/// What a check asks: a URL, whose password is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    url: Url,
+    protocol: Protocol,
+    host: String,
+}
+
+/// How a [`Target`] is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// It takes connections.
+    Tcp,
+    /// It answers a GET with an expected status.
+    Http,
+    /// The same over TLS.
+    Https,
+    /// It answers PING.
+    Redis,
+    /// It answers `SELECT 1`.
+    Postgres,
+}
+
+impl Target {
+    /// The URL, with the password in it.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// How to ask, by the URL's scheme.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The host: a name, or an IP address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port: the URL's, else its scheme's own.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let by_scheme = match self.protocol {
+            Protocol::Tcp | Protocol::Http => 80,
+            Protocol::Https => 443,
+            Protocol::Redis => 6379,
+            Protocol::Postgres => 5432,
+        };
+        self.url.port().unwrap_or(by_scheme)
+    }
+}
+
+/// Without the password, and without the query, where some put it.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = self.url.clone();
+        // These fail for a URL without a host, which this one has.
+        if url.password().is_some() {
+            let _ = url.set_password(Some("********"));
+        }
+        if url.query().is_some() {
+            url.set_query(Some("********"));
+        }
+        f.write_str(url.as_str())
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn protocol(scheme: &str) -> Option<Protocol> {
+    Some(match scheme {
+        "tcp" => Protocol::Tcp,
+        "http" => Protocol::Http,
+        "https" => Protocol::Https,
+        "redis" => Protocol::Redis,
+        "postgres" | "postgresql" => Protocol::Postgres,
+        _ => return None,
+    })
+}
+
+fn target(raw: &Raw) -> Result<Target, String> {
+    const SCHEMES: &str = "must be a URL such as tcp://host:port, http://host/path, https://host/path, \
+                           redis://:password@host:6379/0 or postgres://user:password@host/database";
+    let Some(url) = raw.text().and_then(|text| Url::parse(text).ok()) else {
+        return raw.refuse(SCHEMES, true);
+    };
+    let Some(protocol) = protocol(url.scheme()) else {
+        return Err(format!("{SCHEMES}; not `{}:`", url.scheme()));
+    };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    if host.is_empty() {
+        return Err("must name a host".to_owned());
+    }
+    if protocol == Protocol::Tcp && url.port().is_none_or(|port| port == 0) {
+        return Err("must name a port: tcp://host:port".to_owned());
+    }
+    if protocol == Protocol::Redis {
+        let database = url.path().trim_matches('/');
+        if !database.is_empty() && database.parse::<u16>().is_err() {
+            return Err("must end in a database's number, such as redis://host:6379/0".to_owned());
+        }
+    }
+    let host = host.to_owned();
+    Ok(Target {
+        url,
+        protocol,
+        host,
+    })
+}
+
+fn name(raw: &Raw) -> Result<String, String> {
+    let allowed = "must be 1 to 40 of the characters a-z 0-9 and, between them, -";
+    parse::text_if(raw, allowed, |text| {
+        (1..=40).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+    })
+}
+
+/// `200`, or `200-399`.
+fn statuses(raw: &Raw) -> Result<RangeInclusive<u16>, String> {
+    let refuse = || {
+        raw.refuse(
+            "must be a status or a range of them, such as \"200\" or \"200-399\"",
+            true,
+        )
+    };
+    let Some(text) = raw.text() else {
+        return refuse();
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| {
+        let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>()
+            .ok()
+            .filter(|status| digits && (100..=599).contains(status))
+    };
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => refuse(),
+    }
+}
+
+/// The checks, as TOML would have them inline.
+impl Render for Vec<ReadinessCheck> {
+    fn render(&self) -> String {
+        let checks: Vec<_> = self
+            .iter()
+            .map(|check| {
+                format!(
+                    "{{ name = {}, url = {}, interval = {}, timeout = {}, failure_threshold = {}, \
+                     success_threshold = {}, required = {}, status = \"{}-{}\" }}",
+                    check.name.render(),
+                    quote(&check.target.to_string(), usize::MAX),
+                    check.interval.render(),
+                    check.timeout.render(),
+                    check.failure_threshold,
+                    check.success_threshold,
+                    check.required,
+                    check.status.start(),
+                    check.status.end(),
+                )
+            })
+            .collect();
+        format!("[{}]", checks.join(", "))
+    }
+}
+
+/// Takes the list, or adds every fault in it.
+pub(crate) fn take(r: &mut Reader) -> Vec<ReadinessCheck> {
+    let Some((raw, origin)) = r.take_raw(KEY) else {
+        r.record(KEY, Vec::<ReadinessCheck>::new().render(), Origin::Default);
+        return Vec::new();
+    };
+    let tables = match tables(raw) {
+        Ok(tables) => tables,
+        Err(problem) => {
+            r.fault(Fault {
+                key: KEY.to_owned(),
+                value: None,
+                origin,
+                problem,
+            });
+            return Vec::new();
+        }
+    };
+    let mut names = BTreeSet::new();
+    let mut checks = Vec::new();
+    for (index, table) in tables.into_iter().enumerate() {
+        let mut item = Item {
+            r,
+            index,
+            table,
+            origin: &origin,
+        };
+        if let Some(check) = item.take() {
+            if !names.insert(check.name.clone()) {
+                item.fault(
+                    "name",
+                    Some(check.name.render()),
+                    "must not be another check's, too".to_owned(),
+                );
+            }
+            checks.push(check);
+        }
+        item.finish();
+    }
+    r.record(KEY, checks.render(), origin);
+    checks
+}
+
+/// The tables of the list. In a variable it is written as TOML would have it inline.
+fn tables(raw: Raw) -> Result<Vec<Map<String, Value>>, String> {
+    const ALLOWED: &str =
+        "must be a list of tables, such as [{ name = \"db\", url = \"tcp://db:5432\" }]";
+    let kind = match raw {
+        Raw::Typed(kind) => kind,
+        Raw::Text(text) => {
+            let text = text.to_str().ok_or(ALLOWED)?;
+            let mut root = config::File::from_str(&format!("list = {text}"), FileFormat::Toml)
+                .collect()
+                // The complaint would quote the text, in which there may be a password.
+                .map_err(|_| ALLOWED)?;
+            let list = root.remove("list").ok_or(ALLOWED)?;
+            if !root.is_empty() {
+                return Err(ALLOWED.to_owned());
+            }
+            list.kind
+        }
+    };
+    let ValueKind::Array(items) = kind else {
+        return Err(ALLOWED.to_owned());
+    };
+    if items.len() > MAX_CHECKS {
+        return Err(format!("must have at most {MAX_CHECKS} checks"));
+    }
+    items
+        .into_iter()
+        .map(|item| match item.kind {
+            ValueKind::Table(table) => Ok(table),
+            _ => Err(ALLOWED.to_owned()),
+        })
+        .collect()
+}
+
+/// One table of the list, whose keys are taken one at a time.
+struct Item<'a> {
+    r: &'a mut Reader,
+    index: usize,
+    table: Map<String, Value>,
+    origin: &'a Origin,
+}
+
+impl Item<'_> {
+    const KEYS: [&'static str; 8] = [
+        "name",
+        "url",
+        "interval",
+        "timeout",
+        "failure_threshold",
+        "success_threshold",
+        "required",
+        "status",
+    ];
+
+    fn take(&mut self) -> Option<ReadinessCheck> {
+        let at_least = Duration::from_millis(100);
+        let name = self.required("name", name);
+        let target = self.required("url", target);
+        let interval = self.optional("interval", Duration::from_secs(10), |raw| {
+            parse::duration(raw, at_least..=Duration::from_mins(10))
+        });
+        // Where the interval is faulty, its own fault is enough.
+        let longest = interval.unwrap_or(Duration::from_mins(10));
+        let timeout = self.optional("timeout", longest.min(Duration::from_secs(2)), |raw| {
+            parse::duration(raw, Duration::from_millis(1)..=longest)
+        });
+        let failures = self.optional("failure_threshold", 3, |raw| parse::integer(raw, 1..=100));
+        let successes = self.optional("success_threshold", 1, |raw| parse::integer(raw, 1..=100));
+        let required = self.optional("required", true, parse::boolean);
+        let status = self.optional("status", 200..=299, statuses);
+        Some(ReadinessCheck {
+            name: name?,
+            target: target?,
+            interval: interval?,
+            timeout: timeout?,
+            failure_threshold: failures?,
+            success_threshold: successes?,
+            required: required?,
+            status: status?,
+        })
+    }
+
+    fn optional<T>(
+        &mut self,
+        key: &str,
+        default: T,
+        parse: impl Fn(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.table.contains_key(key) {
+            self.required(key, parse)
+        } else {
+            Some(default)
+        }
+    }
+
+    /// `None` where there is a fault, which is noted.
+    fn required<T>(&mut self, key: &str, parse: impl Fn(&Raw) -> Result<T, String>) -> Option<T> {
+        let Some(value) = self.table.remove(key) else {
+            self.fault(key, None, "is missing".to_owned());
+            return None;
+        };
+        let raw = Raw::Typed(value.kind);
+        parse(&raw)
+            .map_err(|problem| {
+                // There may be a password in a URL that cannot be read.
+                let value = (key != "url").then(|| raw.shown()).flatten();
+                self.fault(key, value, problem);
+            })
+            .ok()
+    }
+
+    fn fault(&mut self, key: &str, value: Option<String>, problem: String) {
+        self.r.fault(Fault {
+            key: format!("{KEY}[{}].{key}", self.index),
+            value,
+            origin: self.origin.clone(),
+            problem,
+        });
+    }
+
+    /// What is left is unknown.
+    fn finish(mut self) {
+        for key in std::mem::take(&mut self.table).into_keys() {
+            let problem = format!("unknown key; a check has {}", Self::KEYS.join(", "));
+            self.fault(&cut(layers::component(&key)), None, problem);
+        }
+    }
+}
