@@ -1,6 +1,6 @@
 //! actix-server around the connections: it accepts them, hands them to its workers and drains them.
 
-use std::{fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{
     Request, Response,
@@ -85,8 +85,10 @@ where
     let stop = Stop::new(&listeners)?;
     let mut server = Server::build()
         .workers(options.workers)
-        // actix counts per worker.
-        .max_concurrent_connections(options.max_connections.div_ceil(options.workers))
+        // actix counts per worker, and what keeps one, below, among them.
+        .max_concurrent_connections(
+            options.max_connections.div_ceil(options.workers) + listeners.len(),
+        )
         .shutdown_timeout(
             options
                 .shutdown_timeout
@@ -114,13 +116,22 @@ where
                             log::error!("the application cannot be made: {error:?}");
                         })
                         .map_err(drop)?;
+                    let is_kept = Rc::new(Cell::new(false));
+                    let ended = Arc::clone(&stop);
                     let worker = Rc::new(Worker::new(application, events, timeouts, proxy, stop));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
-                        let worker = Rc::clone(&worker);
+                        let (worker, is_kept) = (Rc::clone(&worker), Rc::clone(&is_kept));
+                        let ended = Arc::clone(&ended);
                         async move {
                             // None: the client has left already.
                             if let Ok(peer) = stream.peer_addr() {
                                 connection::serve(stream, canonical(peer), worker).await;
+                            }
+                            // A worker that has nothing to do ends at once in a stop, and its runtime with it. What
+                            // a handler has opened there, such as a connection of a pool, may be in use by another
+                            // worker's: so one connection, as actix counts them, keeps it until all have ended.
+                            if !is_kept.replace(true) {
+                                ended.all_have_ended().await;
                             }
                             Ok::<_, ()>(())
                         }
