@@ -1,4 +1,4 @@
-//! Real servers of other kinds, started by a test: Redis, PostgreSQL, and TLS by openssl.
+//! Real servers of other kinds, started by a test: Redis, `PostgreSQL`, and TLS by openssl.
 
 use std::{
     fs,
