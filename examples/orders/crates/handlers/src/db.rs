@@ -11,18 +11,11 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::runtime::Handle;
-use tokio_util::context::TokioContext;
 
 /// A pool that all threads share.
-///
-/// A connection belongs to the runtime that it was opened in. Each thread that serves requests has one, which ends
-/// with it, and in a stop they do not end together: so all connections are opened in the runtime that `build` runs
-/// in, which is the last to end.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
-    runtime: Handle,
 }
 
 impl Db {
@@ -44,7 +37,6 @@ impl Db {
         connection.close().await?;
         Ok(Self {
             pool: pool(settings, settings.max_connections)?,
-            runtime: Handle::current(),
         })
     }
 
@@ -54,7 +46,7 @@ impl Db {
     ///
     /// [`sqlx::Error::PoolTimedOut`] when none becomes free, or can be made, within `database.acquire_timeout`.
     pub async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        TokioContext::new(self.pool.acquire(), self.runtime.clone()).await
+        self.pool.acquire().await
     }
 
     /// A transaction, which is rolled back unless it is committed.
@@ -63,7 +55,7 @@ impl Db {
     ///
     /// As [`acquire`](Self::acquire).
     pub async fn begin(&self) -> sqlx::Result<PgTransaction<'static>> {
-        TokioContext::new(self.pool.begin(), self.runtime.clone()).await
+        self.pool.begin().await
     }
 
     /// Whether a request would get a connection that works.
