@@ -23,7 +23,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use berth_kit_http::{
-    NO_STORE, Problem, ServiceConfig,
+    NO_STORE, Problem, RequestContext, ServiceConfig,
     duration::{Text, compact, parse},
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -262,6 +262,8 @@ struct Seen {
     version: String,
     /// The address of the client, or of the proxy before it
     client: Option<String>,
+    /// The address of the client, also behind proxies that are trusted
+    client_ip: Option<String>,
     /// All values of each header, secrets masked
     headers: BTreeMap<String, Vec<String>>,
 }
@@ -272,7 +274,7 @@ struct Seen {
     responses((status = 200, description = "The request", body = Seen))
 )]
 #[get("/debug/headers")]
-async fn headers(req: HttpRequest) -> impl Responder {
+async fn headers(req: HttpRequest, request: RequestContext) -> impl Responder {
     let mut seen: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (name, value) in req.headers() {
         let value = if SECRET_HEADERS.contains(name) {
@@ -287,6 +289,7 @@ async fn headers(req: HttpRequest) -> impl Responder {
         target: req.uri().to_string(),
         version: format!("{:?}", req.version()),
         client: req.peer_addr().map(|addr| addr.to_string()),
+        client_ip: request.client_ip().map(|ip| ip.to_string()),
         headers: seen,
     })
 }

@@ -62,6 +62,7 @@ pub use extract::{
 };
 pub use problem::{NO_STORE, Problem};
 pub use request::{
+    client::TrustedProxies,
     context::{InRequest, RequestContext, in_request},
     ids::{self, RequestId, TraceId},
     observe::Observed,

@@ -19,7 +19,7 @@ use actix_web::{
 };
 use berth_kit_http::{
     Boundary, Limits, Observe, Observed, Outcome, Problem, RequestContext, RouteLimits, RouteTable,
-    Routes, ServiceConfig, Timeout, configure,
+    Routes, ServiceConfig, Timeout, TrustedProxies, configure,
 };
 use futures_util::StreamExt as _;
 
@@ -55,7 +55,11 @@ async fn ask(
         .configure(configure)
         .configure(|app| routes.mount(app))
         .wrap(Boundary::new(limits, Arc::clone(&table)))
-        .wrap(Observed::new(ended.clone(), table));
+        .wrap(Observed::new(
+            ended.clone(),
+            table,
+            TrustedProxies::default(),
+        ));
     let app = test::init_service(app).await;
     let mut request = request.to_request();
     if request.headers().contains_key(header::TRANSFER_ENCODING) {

@@ -34,6 +34,7 @@
 mod allocator;
 mod app;
 mod cli;
+mod console;
 mod lifecycle;
 mod logging;
 mod management;

@@ -30,6 +30,7 @@ use crate::{
     stream::{
         ByteStream, Stream, Unread,
         activity::{Activity, Phase},
+        proxy::{self, Missing, Preface, ProxyProtocol},
         unread, upgrade,
     },
     timeouts::Timeouts,
@@ -50,12 +51,19 @@ pub(crate) struct Worker<S, E> {
     application: Rc<S>,
     events: Rc<E>,
     timeouts: Timeouts,
+    proxy: Option<ProxyProtocol>,
     stop: Arc<Stop>,
     http: http1::Builder,
 }
 
 impl<S, E> Worker<S, E> {
-    pub(crate) fn new(application: S, events: E, timeouts: Timeouts, stop: Arc<Stop>) -> Self {
+    pub(crate) fn new(
+        application: S,
+        events: E,
+        timeouts: Timeouts,
+        proxy: Option<ProxyProtocol>,
+        stop: Arc<Stop>,
+    ) -> Self {
         let mut http = http1::Builder::new();
         http.keep_alive(timeouts.keep_alive.is_some())
             // Ours: hyper's makes a timer for each request.
@@ -70,8 +78,32 @@ impl<S, E> Worker<S, E> {
             application: Rc::new(application),
             events: Rc::new(events),
             timeouts,
+            proxy,
             stop,
             http,
+        }
+    }
+}
+
+impl<S, E: Events> Worker<S, E> {
+    /// What stands before HTTP: a PROXY header, where the peer speaks that. `None`: it is not there, and the peer has
+    /// been told.
+    async fn preface(&self, io: &mut impl ByteStream, peer: SocketAddr) -> Option<Preface> {
+        let Some(proxy) = &self.proxy else {
+            return Some(Preface::none(peer));
+        };
+        if !proxy.is_spoken_by(peer.ip()) {
+            return Some(Preface::none(peer));
+        }
+        // In a box, so that no other connection has room for it.
+        match Box::pin(proxy::read(io, peer, self.timeouts.head, &self.stop)).await {
+            Ok(preface) => Some(preface),
+            Err(Missing::Gone) => None,
+            Err(Missing::Wrong(wrong)) => {
+                let outcome = refuse(io, peer, &*self.events, wrong).await;
+                close(io, outcome).await;
+                None
+            }
         }
     }
 }
@@ -91,7 +123,7 @@ enum End {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve<T, S, B, E>(io: T, peer: SocketAddr, worker: Rc<Worker<S, E>>)
+pub(crate) async fn serve<T, S, B, E>(mut io: T, peer: SocketAddr, worker: Rc<Worker<S, E>>)
 where
     T: ByteStream,
     S: Service<Request> + 'static,
@@ -104,9 +136,14 @@ where
     let open = worker.stop.connections.open(peer);
     let activity = Rc::new(Activity::new(open.busy()));
     let upgraded = Rc::new(RefCell::new(None));
-    let io = Rc::new(RefCell::new(io));
-    let mut read = Bytes::new();
     let mut waiting = Waiting::new();
+    let Some(Preface { client, mut read }) = worker.preface(&mut io, peer).await else {
+        return;
+    };
+    if !read.is_empty() {
+        activity.read(&read);
+    }
+    let io = Rc::new(RefCell::new(io));
     let end = {
         let mut timer = pin!(sleep_until(waiting.since));
         let mut closing = pin!(worker.stop.closing());
@@ -118,7 +155,7 @@ where
                     let adapter = Adapter {
                         application: Rc::clone(&worker.application),
                         events: Rc::clone(&worker.events),
-                        peer,
+                        peer: client,
                         stop: worker.stop.signal(),
                         activity: Rc::clone(&activity),
                         upgrade: Rc::clone(&upgraded),
@@ -175,12 +212,12 @@ where
         (End::Http(Ok(())) | End::Stopped | End::Rests, _) => Ok(()),
         (End::Http(Err(error)), _) if error.is_parse() => {
             let wrong = explain(&activity);
-            refuse(&mut io, peer, &*worker.events, wrong).await
+            refuse(&mut io, client, &*worker.events, wrong).await
         }
         (End::Http(Err(error)), _) => Err(io::Error::other(error)),
         (End::TimedOut(Phase::FirstHead), _) => {
             let wrong = (408, "the head of the request did not arrive in time");
-            refuse(&mut io, peer, &*worker.events, wrong).await
+            refuse(&mut io, client, &*worker.events, wrong).await
         }
         (End::TimedOut(phase), _) => {
             log::debug!("closing a connection whose client took too long ({phase:?})");
@@ -192,14 +229,19 @@ where
         (End::Broken, _) => Err(io::ErrorKind::ConnectionReset.into()),
     };
     activity.ended();
+    close(&mut io, outcome).await;
+    drop(open);
+    worker.events.freed();
+}
+
+/// Closes a connection that has ended so.
+async fn close(io: &mut impl ByteStream, outcome: io::Result<()>) {
     match outcome {
         Ok(()) => {
-            let _ = timeout(LINGER, linger(&mut io)).await;
+            let _ = timeout(LINGER, linger(io)).await;
         }
         Err(error) => log::debug!("a connection is broken off: {error}"),
     }
-    drop(open);
-    worker.events.freed();
 }
 
 /// What a connection is about.

@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+pub mod bind;
 mod connection;
 mod events;
 mod framing;
@@ -58,4 +59,5 @@ pub use tests::laws;
 pub use events::{Events, NoEvents, Refusal, RefusalBody};
 pub use server::{Options, Serving, serve};
 pub use stop::{Stop, StopSignal};
+pub use stream::proxy::ProxyProtocol;
 pub use timeouts::Timeouts;

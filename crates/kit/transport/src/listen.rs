@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -75,9 +75,18 @@ pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // All addresses are those of IPv4, too, whatever the system's default is (net.ipv6.bindv6only).
+        socket.set_only_v6(false)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// IPv4 as such, also where it has come to an IPv6 socket.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Has the kernel drop what would open a new connection to this listener: its client tries again a second

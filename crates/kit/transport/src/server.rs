@@ -13,7 +13,9 @@ use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
 use crate::{
     connection::{self, Worker},
     events::Events,
+    listen::canonical,
     stop::Stop,
+    stream::proxy::ProxyProtocol,
     timeouts::Timeouts,
 };
 
@@ -28,6 +30,8 @@ pub struct Options {
     pub shutdown_timeout: Duration,
     /// How long a connection waits for its client.
     pub timeouts: Timeouts,
+    /// Who speaks the PROXY protocol, if anybody does.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Default for Options {
@@ -37,6 +41,7 @@ impl Default for Options {
             max_connections: 25_000,
             shutdown_timeout: Duration::from_secs(30),
             timeouts: Timeouts::default(),
+            proxy_protocol: None,
         }
     }
 }
@@ -94,12 +99,15 @@ where
         .disable_signals();
     for listener in listeners {
         let (make, stop, timeouts) = (make.clone(), Arc::clone(&stop), options.timeouts.clone());
+        let proxy = options.proxy_protocol.clone();
         server = server.listen("http", listener, move || {
             let (make, stop, timeouts) = (make.clone(), Arc::clone(&stop), timeouts.clone());
+            let proxy = proxy.clone();
             fn_factory(move || {
                 let (application, events) = make();
                 let application = application.into_factory().new_service(());
                 let (stop, timeouts) = (Arc::clone(&stop), timeouts.clone());
+                let proxy = proxy.clone();
                 async move {
                     let application = application
                         .await
@@ -107,13 +115,13 @@ where
                             log::error!("the application cannot be made: {error:?}");
                         })
                         .map_err(drop)?;
-                    let worker = Rc::new(Worker::new(application, events, timeouts, stop));
+                    let worker = Rc::new(Worker::new(application, events, timeouts, proxy, stop));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                         let worker = Rc::clone(&worker);
                         async move {
                             // None: the client has left already.
                             if let Ok(peer) = stream.peer_addr() {
-                                connection::serve(stream, peer, worker).await;
+                                connection::serve(stream, canonical(peer), worker).await;
                             }
                             Ok::<_, ()>(())
                         }

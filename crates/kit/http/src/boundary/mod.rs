@@ -28,7 +28,11 @@ use pin_project_lite::pin_project;
 use body::Limits;
 use limits::largest_body;
 
-use crate::{problem::Problem, request::context::RequestContext, table::RouteTable};
+use crate::{
+    problem::Problem,
+    request::{client::TrustedProxies, context::RequestContext},
+    table::RouteTable,
+};
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.
 pub(crate) const MAX_TARGET_BYTES: usize = 8192;
@@ -94,7 +98,8 @@ where
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
         let Boundary { limits, table } = &*self.boundary;
-        let request = RequestContext::current().unwrap_or_else(|| RequestContext::new(&req, table));
+        let request = RequestContext::current()
+            .unwrap_or_else(|| RequestContext::new(&req, table, &TrustedProxies::default()));
         let mut bounded = Bounded {
             call: None,
             refusal: None,

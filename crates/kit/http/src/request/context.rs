@@ -8,6 +8,7 @@ use std::{
     cell::RefCell,
     future::Future,
     mem,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -20,7 +21,10 @@ use std::{
 use actix_web::dev::ServiceRequest;
 use pin_project_lite::pin_project;
 
-use super::ids::{RequestId, TraceId};
+use super::{
+    client::{self, TrustedProxies},
+    ids::{RequestId, TraceId},
+};
 use crate::table::{RouteId, RouteTable};
 
 thread_local! {
@@ -56,6 +60,7 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     id: RequestId,
     trace: Option<TraceId>,
+    client: Option<IpAddr>,
     /// As the router sees it, decoded.
     path: String,
     table: Arc<RouteTable>,
@@ -85,10 +90,15 @@ pub(crate) enum BodyProgress {
 
 impl RequestContext {
     /// Of a request that has just arrived.
-    pub(crate) fn new(req: &ServiceRequest, table: &Arc<RouteTable>) -> Self {
+    pub(crate) fn new(
+        req: &ServiceRequest,
+        table: &Arc<RouteTable>,
+        proxies: &TrustedProxies,
+    ) -> Self {
         let mut inner = Inner {
             id: RequestId::default(),
             trace: None,
+            client: None,
             path: String::new(),
             table: Arc::clone(table),
             route: AtomicU16::new(UNKNOWN),
@@ -97,16 +107,16 @@ impl RequestContext {
             announced: AtomicU64::new(0),
             body: AtomicU8::new(BodyProgress::Flowing as u8),
         };
-        inner.become_of(req);
+        inner.become_of(req, proxies);
         Self(Arc::new(inner))
     }
 
     /// Becomes that of another request of the same port. What it has allocated is used again, unless something
     /// still holds on to it.
-    pub(crate) fn renew(&mut self, req: &ServiceRequest) {
+    pub(crate) fn renew(&mut self, req: &ServiceRequest, proxies: &TrustedProxies) {
         match Arc::get_mut(&mut self.0) {
-            Some(inner) => inner.become_of(req),
-            None => *self = Self::new(req, &self.0.table),
+            Some(inner) => inner.become_of(req, proxies),
+            None => *self = Self::new(req, &self.0.table, proxies),
         }
     }
 
@@ -146,6 +156,13 @@ impl RequestContext {
     pub fn trace_id(&self) -> Option<&str> {
         let trace = self.0.trace.as_ref()?;
         std::str::from_utf8(trace.as_bytes()).ok()
+    }
+
+    /// The client's address: the peer's, or what a proxy says that `server.trusted_proxies` names. `None` where the
+    /// request came by no socket, as in a unit test.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.0.client
     }
 
     /// The route that it belongs to, by its path, whatever its method.
@@ -253,9 +270,10 @@ impl RequestContext {
 }
 
 impl Inner {
-    fn become_of(&mut self, req: &ServiceRequest) {
+    fn become_of(&mut self, req: &ServiceRequest, proxies: &TrustedProxies) {
         self.id.set(req.headers());
         self.trace = TraceId::of(req.headers());
+        self.client = client::client(proxies, req.peer_addr(), req.headers());
         self.path.clear();
         self.path.push_str(req.match_info().as_str());
         self.route = AtomicU16::new(UNKNOWN);

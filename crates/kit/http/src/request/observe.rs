@@ -29,6 +29,7 @@ use actix_web::{
 use pin_project_lite::pin_project;
 
 use super::{
+    client::TrustedProxies,
     context::{Entered, RequestContext},
     ids::X_REQUEST_ID,
     observer::{Observe, Outcome},
@@ -49,16 +50,18 @@ pub struct Observed<O: Observe> {
 struct Watch<O: Observe> {
     observer: O,
     table: Arc<RouteTable>,
+    proxies: TrustedProxies,
     /// Of exchanges that are over.
     spare: RefCell<Vec<Box<State<O::Record>>>>,
 }
 
 impl<O: Observe> Observed<O> {
-    /// Tells `observer` about every exchange that passes.
-    pub fn new(observer: O, table: Arc<RouteTable>) -> Self {
+    /// Tells `observer` about every exchange that passes. `proxies` are believed who the client is.
+    pub fn new(observer: O, table: Arc<RouteTable>, proxies: TrustedProxies) -> Self {
         let watch = Watch {
             observer,
             table,
+            proxies,
             spare: RefCell::default(),
         };
         Self {
@@ -270,7 +273,7 @@ impl<O: Observe> Exchange<O> {
         let spare = watch.spare.borrow_mut().pop();
         let mut state = match spare {
             Some(mut state) => {
-                state.request.renew(req);
+                state.request.renew(req, &watch.proxies);
                 state.is_head = is_head;
                 state.started = started;
                 state.outcome = outcome;
@@ -278,7 +281,7 @@ impl<O: Observe> Exchange<O> {
             }
             None => Box::new(State {
                 record: O::Record::default(),
-                request: RequestContext::new(req, &watch.table),
+                request: RequestContext::new(req, &watch.table, &watch.proxies),
                 is_head,
                 started,
                 outcome,

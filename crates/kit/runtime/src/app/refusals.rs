@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{body::MessageBody as _, web};
 use berth_kit_http::{Outcome, Problem, RequestId, RouteId, ids::X_REQUEST_ID};
 use berth_kit_telemetry::{
-    log::{self, AccessLines},
+    log::{AccessLines, refused},
     metrics::Metrics,
 };
 use berth_kit_transport::{Events, Refusal, RefusalBody};
@@ -27,6 +27,8 @@ impl Events for Refusals {
         if let Some(metrics) = &self.metrics {
             metrics.refused(status.as_u16());
         }
+        // The client's mistake: an operator who looks for one finds it, and nobody is called for it.
+        log::debug!("refused what {} sent, with {status}: {detail}", peer.ip());
         let answer = Problem::new(status, detail).to_response();
         let id = String::from_utf8_lossy(RequestId::random().as_bytes()).into_owned();
         let mut headers = vec![(X_REQUEST_ID.as_str().to_owned(), id.clone())];
@@ -43,7 +45,7 @@ impl Events for Refusals {
             elapsed: Duration::ZERO,
             complete: true,
         };
-        log::refused(&self.access_lines, &id, peer, &outcome);
+        refused(&self.access_lines, &id, peer, &outcome);
         RefusalBody {
             headers,
             bytes: bytes.into(),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use berth_kit_http::TrustedProxies;
 use berth_kit_settings::Server;
+
+use crate::console::complain;
 
 /// The time that the whole check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,11 +29,14 @@ pub(crate) fn run(server: &Server) -> ExitCode {
     match outcome.recv_timeout(TIMEOUT) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("unhealthy: {error:#}");
+            complain(format_args!("unhealthy: {error:#}"));
             ExitCode::from(1)
         }
         Err(_) => {
-            eprintln!("unhealthy: no answer within {}s", TIMEOUT.as_secs());
+            complain(format_args!(
+                "unhealthy: no answer within {}s",
+                TIMEOUT.as_secs()
+            ));
             ExitCode::from(1)
         }
     }
@@ -44,7 +50,8 @@ fn check(server: &Server) -> anyhow::Result<()> {
     let deadline = Instant::now() + NETWORK_TIMEOUT;
     let mut outcome = Err(anyhow::anyhow!("{} has no address", server.host));
     for address in candidates(server)? {
-        outcome = ask(address, deadline).with_context(|| format!("http://{address}/health"));
+        outcome =
+            ask(server, address, deadline).with_context(|| format!("http://{address}/health"));
         if outcome.is_ok() {
             break;
         }
@@ -72,9 +79,14 @@ fn candidates(server: &Server) -> anyhow::Result<Vec<SocketAddr>> {
         .collect())
 }
 
-fn ask(address: SocketAddr, deadline: Instant) -> anyhow::Result<()> {
+fn ask(server: &Server, address: SocketAddr, deadline: Instant) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
     stream.set_write_timeout(Some(left(deadline)?))?;
+    let proxies = TrustedProxies::new(&server.trusted_proxies);
+    if server.proxy_protocol && proxies.contains(stream.local_addr()?.ip()) {
+        // On behalf of nobody.
+        stream.write_all(b"PROXY UNKNOWN\r\n")?;
+    }
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
 
     let mut answer = Vec::new();

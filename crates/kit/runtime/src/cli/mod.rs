@@ -2,18 +2,14 @@
 
 mod healthcheck;
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use berth_kit_http::Routes;
 use berth_kit_settings::{Error, Loaded, ServiceName, ServiceSettings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
+    console::{self, complain},
     lifecycle::{
         self, interruptible,
         signals::{self, Signals},
@@ -115,7 +111,7 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
     let (mut signals, hangups) = match (Signals::new(), signals::hangups()) {
         (Ok(signals), Ok(hangups)) => (signals, hangups),
         (Err(error), _) | (_, Err(error)) => {
-            eprintln!("cannot listen for signals: {error}");
+            complain(format_args!("cannot listen for signals: {error}"));
             return ExitCode::from(1);
         }
     };
@@ -138,15 +134,15 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         }
         Ok(Ok(Err(code))) => code,
         Ok(Err(signal)) if command.is_none() => {
-            eprintln!(
+            complain(format_args!(
                 "stopped: {} came while the settings were read",
                 signal.name()
-            );
+            ));
             ExitCode::SUCCESS
         }
         Ok(Err(signal)) => ExitCode::from(signal.exit_code()),
         Err(error) => {
-            eprintln!("{error:#}");
+            complain(format_args!("{error:#}"));
             ExitCode::from(1)
         }
     }
@@ -154,7 +150,7 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
 
 /// Tells why the settings cannot be used, and gives the exit code for it.
 fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
-    eprintln!("{error}");
+    complain(error);
     match (command, error) {
         // Docker keeps every code but 0 and 1 for itself.
         (Some(Command::Healthcheck), _) | (_, Error::File { .. }) => ExitCode::from(1),
@@ -179,10 +175,10 @@ fn print_settings(loaded: &Loaded) -> ExitCode {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{row:<width$}  # {origin}");
     }
-    match io::stdout().write_all(text.as_bytes()) {
+    match console::print(&text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cannot print the settings: {error}");
+            complain(format_args!("cannot print the settings: {error}"));
             ExitCode::from(1)
         }
     }

@@ -44,6 +44,7 @@ use signals::{Signals, StopSignal};
 
 use crate::{
     app::{AppState, exposition},
+    console::complain,
     logging::log_options,
     management::{self, Management},
     ports::Port,
@@ -65,7 +66,7 @@ pub(crate) async fn run<S: ServiceSettings>(
     let logging = match Logging::start(&log_options(&loaded.settings.log)) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             return ExitCode::from(1);
         }
     };
@@ -118,7 +119,7 @@ pub(crate) async fn run<S: ServiceSettings>(
         Err(error) => {
             // To stderr as it is, whatever the log's filter and format: a person has to act on it.
             logging.flush(LOG_FLUSH);
-            eprintln!("{error:#}");
+            complain(format_args!("{error:#}"));
             ExitCode::from(1)
         }
     };
@@ -240,6 +241,7 @@ async fn manage(
     let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;
+        port.warn_of_skipped();
         for address in &port.addresses {
             log::info!("management port on http://{address}");
         }

@@ -9,9 +9,9 @@ use std::{
 
 use actix_service::map_config;
 use actix_web::dev::AppConfig;
-use berth_kit_http::Timeout;
+use berth_kit_http::{Timeout, TrustedProxies};
 use berth_kit_settings::{Settings, Workers};
-use berth_kit_transport::{Options, Serving, Timeouts, listen, serve};
+use berth_kit_transport::{Options, ProxyProtocol, Serving, Timeouts, bind, listen, serve};
 
 use descriptors::Connections;
 
@@ -27,26 +27,34 @@ const MAX_MANAGEMENT_CONNECTIONS: usize = 256;
 pub(crate) struct Port {
     listeners: Vec<TcpListener>,
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Why the host's other addresses are missing.
+    skipped: Vec<String>,
     workers: usize,
     max_connections: usize,
+    /// Proxies may say who the client is before its first byte.
+    is_public: bool,
 }
 
 impl Port {
     /// The one for clients.
     pub(crate) fn public(settings: &Settings) -> anyhow::Result<Self> {
         let connections = connections(settings).public;
-        bind(
+        let port = bind_all(
             settings,
             settings.server.port,
             "PORT or server.port",
             workers(settings),
             connections,
-        )
+        )?;
+        Ok(Self {
+            is_public: true,
+            ..port
+        })
     }
 
     /// The private one, with a worker of its own.
     pub(crate) fn private(settings: &Settings, port: u16) -> anyhow::Result<Self> {
-        bind(
+        bind_all(
             settings,
             port,
             "management.port",
@@ -61,8 +69,10 @@ impl Port {
         Ok(Self {
             listeners: listeners.collect::<std::io::Result<_>>()?,
             addresses: self.addresses.clone(),
+            skipped: Vec::new(),
             workers: 1,
             max_connections: self.max_connections,
+            is_public: self.is_public,
         })
     }
 
@@ -85,6 +95,10 @@ impl Port {
                 unread: Arc::new(move || head.max(request_timeout.get())),
                 upgraded: server.upgrade_idle_timeout,
             },
+            proxy_protocol: (server.proxy_protocol && self.is_public).then(|| {
+                let proxies = TrustedProxies::new(&server.trusted_proxies);
+                ProxyProtocol::from_peers(move |peer| proxies.contains(peer))
+            }),
         };
         Ok(serve(self.listeners, &options, move || {
             let factory = map_config(app.app(), |()| AppConfig::default());
@@ -92,9 +106,17 @@ impl Port {
         })?)
     }
 
+    /// Says on which of the host's addresses it is not.
+    pub(crate) fn warn_of_skipped(&self) {
+        for reason in &self.skipped {
+            log::warn!("{reason}; listening without it");
+        }
+    }
+
     /// Says where it is, and how many it lets in.
     pub(crate) fn announce(&self, settings: &Settings) {
         let (app, server) = (&settings.app, &settings.server);
+        self.warn_of_skipped();
         for address in &self.addresses {
             log::info!(
                 "{} {} listening on http://{address} with {} workers",
@@ -120,7 +142,7 @@ impl Port {
 }
 
 /// Binds every address of a port. `key` is what sets it.
-fn bind(
+fn bind_all(
     settings: &Settings,
     port: u16,
     key: &'static str,
@@ -128,23 +150,15 @@ fn bind(
     max_connections: usize,
 ) -> anyhow::Result<Port> {
     let config = &settings.server;
-    let mut listeners = Vec::new();
-    let mut addresses = Vec::new();
-    for address in listen::addresses(&config.host, port)? {
-        let listener =
-            listen::bind(address, config.backlog).map_err(|error| listen::Error::Bind {
-                address,
-                key,
-                error,
-            })?;
-        addresses.push(listener.local_addr()?);
-        listeners.push(listener);
-    }
+    let addresses = listen::addresses(&config.host, port)?;
+    let bound = bind::all(&addresses, config.backlog, key)?;
     Ok(Port {
-        listeners,
-        addresses,
+        listeners: bound.listeners,
+        addresses: bound.addresses,
+        skipped: bound.skipped.iter().map(ToString::to_string).collect(),
         workers,
         max_connections,
+        is_public: false,
     })
 }
 

@@ -11,6 +11,7 @@
 mod examples;
 mod lifecycle;
 mod management;
+mod network;
 mod process;
 mod readiness;
 mod reload;

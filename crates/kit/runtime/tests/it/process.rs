@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use berth_testkit::{Process, service};
+use berth_testkit::{Process, eventually, service};
 
 use super::examples;
 
@@ -46,6 +46,17 @@ impl Berth {
     /// Where the log's address is not one to connect to: `0.0.0.0`, or one of several.
     pub(crate) fn start_at(environment: &[(&str, &str)], port: u16) -> Self {
         Self(Process::start_at(berth(environment), port))
+    }
+
+    /// Where a connection from here must begin with a PROXY header, so that no plain request tells that it serves.
+    pub(crate) fn start_behind(environment: &[(&str, &str)]) -> Self {
+        let server = Self(Process::bound(berth(environment)));
+        eventually("served", || {
+            let mut client = server.client();
+            client.send("PROXY UNKNOWN\r\n");
+            client.get("/ready").status == 200
+        });
+        server
     }
 
     pub(crate) fn spawn(command: Command) -> Self {

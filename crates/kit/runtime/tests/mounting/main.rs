@@ -10,6 +10,7 @@ mod errors;
 mod fixture;
 mod limits;
 mod logs;
+mod messages;
 mod own_errors;
 mod streams;
 #[path = "../support/mod.rs"]

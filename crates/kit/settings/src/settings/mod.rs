@@ -1,10 +1,12 @@
 //! The settings' types, and the list of keys they are read from.
 
 pub(crate) mod checks;
+mod networks;
 
 use std::time::Duration;
 
 use checks::ReadinessCheck;
+use ipnet::IpNet;
 
 use crate::reading::fault::Fault;
 use crate::reading::reader::Reader;
@@ -68,6 +70,10 @@ pub struct Server {
     pub max_connections: usize,
     /// Connections the kernel holds ready before they are accepted, 1 to 65535.
     pub backlog: u32,
+    /// The proxies that are believed who the client is, at most 64 networks.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether they begin each connection with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// How the service ends. Where `grace_period` is set, the other two fit in it together.
@@ -178,6 +184,8 @@ impl Settings {
                     parse::integer(raw, 1..=1_000_000)
                 }),
                 backlog: r.take("server.backlog", |raw| parse::integer(raw, 1..=65_535)),
+                trusted_proxies: r.take("server.trusted_proxies", networks::networks),
+                proxy_protocol: r.take("server.proxy_protocol", parse::boolean),
             },
             shutdown: Shutdown {
                 drain_delay: r.take("shutdown.drain_delay", |raw| {
@@ -212,6 +220,7 @@ impl Settings {
         };
         settings.check_grace_period(r);
         settings.check_ports(r);
+        settings.check_proxies(r);
         settings
     }
 
@@ -252,6 +261,26 @@ impl Settings {
             r.fault(fault);
         }
     }
+    /// Without proxies nobody would speak their protocol.
+    fn check_proxies(&self, r: &mut Reader) {
+        if !self.server.proxy_protocol || !self.server.trusted_proxies.is_empty() {
+            return;
+        }
+        if let (Some(protocol), Some(_)) = (
+            r.sound("server.proxy_protocol"),
+            r.sound("server.trusted_proxies"),
+        ) {
+            let fault = Fault {
+                key: protocol.key.to_string(),
+                value: Some(protocol.value.clone()),
+                origin: protocol.origin.clone(),
+                problem: "needs server.trusted_proxies: the networks of the proxies that send its headers"
+                    .to_owned(),
+            };
+            r.fault(fault);
+        }
+    }
+
     /// Two listeners cannot have one port.
     fn check_ports(&self, r: &mut Reader) {
         if self.server.port == 0 || self.management.port != Some(self.server.port) {

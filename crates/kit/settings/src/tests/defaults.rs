@@ -20,6 +20,8 @@ fn are_what_the_reference_says() {
             max_body_bytes: 1_048_576,
             max_connections: 25_000,
             backlog: 1024,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
         },
         shutdown: Shutdown {
             drain_delay: Duration::ZERO,
@@ -83,7 +85,7 @@ fn file_is_the_complete_reference() {
     }
     let known: Vec<_> = loaded.entries.iter().map(|entry| &*entry.key).collect();
     assert_eq!(keys, known);
-    assert_eq!(known, KEYS.map(|(key, ..)| key)[..25]);
+    assert_eq!(known, KEYS.map(|(key, ..)| key)[..27]);
     let commented = text
         .lines()
         .filter(|line| line.starts_with("# ") && line.contains(" = "))

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn every_key_from_the_environment() {
     for (key, text, rendered) in KEYS {
-        let loaded = from_env(&[(&variable(key), text)]).unwrap();
+        let loaded = alone(key, text).unwrap();
         let entry = entry(&loaded, key);
         assert_eq!(
             (entry.value.as_str(), &entry.origin),
@@ -16,7 +16,7 @@ fn every_key_from_the_environment() {
 #[test]
 fn every_key_from_a_file() {
     let mut all = String::new();
-    for (key, _, rendered) in &KEYS[..25] {
+    for (key, _, rendered) in &KEYS[..27] {
         let (section, name) = key.split_once('.').unwrap();
         let yaml = rendered.replace(" = ", ": ");
         for (file, text) in [
@@ -24,7 +24,12 @@ fn every_key_from_a_file() {
             ("a.yaml", format!("{section}:\n  {name}: {yaml}\n")),
             ("a.YML", format!("{section}: {{{name}: {yaml}}}\n")),
         ] {
-            let loaded = from_file(file, text).unwrap();
+            let needed = needed(key);
+            let needed: Vec<_> = needed
+                .iter()
+                .map(|(name, value)| (&**name, *value))
+                .collect();
+            let loaded = with_file(file, text, &needed).unwrap();
             let entry = entry(&loaded, key);
             assert_eq!(entry.value, *rendered);
             assert!(matches!(&entry.origin, Origin::File(path) if path.ends_with(file)));

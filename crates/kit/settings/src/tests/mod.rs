@@ -16,7 +16,7 @@ pub(crate) const VERSION: &str = "7.8.9";
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 26] = [
+const KEYS: [(&str, &str, &str); 28] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -30,6 +30,12 @@ const KEYS: [(&str, &str, &str); 26] = [
     ("server.max_body_bytes", "0", "0"),
     ("server.max_connections", "7", "7"),
     ("server.backlog", "8", "8"),
+    (
+        "server.trusted_proxies",
+        r#"["10.0.0.0/8", "::1"]"#,
+        r#"["10.0.0.0/8", "::1/128"]"#,
+    ),
+    ("server.proxy_protocol", "true", "true"),
     ("shutdown.drain_delay", "5s", r#""5s""#),
     ("shutdown.timeout", "20s", r#""20s""#),
     ("shutdown.grace_period", "30s", r#""30s""#),
@@ -48,6 +54,27 @@ const KEYS: [(&str, &str, &str); 26] = [
     ("debug.routes", "true", "true"),
     ("app.name", "last", r#""last""#),
 ];
+
+/// What must be set beside this key, and cannot be by default.
+fn needed(key: &str) -> Vec<(String, &'static str)> {
+    match key {
+        "server.proxy_protocol" => {
+            vec![(variable("server.trusted_proxies"), r#"["10.0.0.0/8"]"#)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `key` alone in the environment, with what it needs.
+fn alone(key: &str, text: &'static str) -> Result<Loaded, Error> {
+    let mut variables = needed(key);
+    variables.push((variable(key), text));
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (&**name, *value))
+        .collect();
+    from_env(&variables)
+}
 
 /// The built-in defaults of `BERTH`.
 fn defaults() -> Settings {
@@ -126,6 +153,7 @@ mod files;
 mod hostile_input;
 mod layering;
 mod names;
+mod proxies;
 mod readiness_checks;
 mod reference;
 mod refusals;

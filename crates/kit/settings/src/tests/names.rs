@@ -17,7 +17,13 @@ fn of_shop(variables: &[(&str, &str)]) -> Result<Loaded, Error> {
 fn every_key_has_a_variable_of_this_service() {
     for (key, text, rendered) in KEYS {
         let variable = format!("MY_SHOP__{}", key.to_uppercase().replace('.', "__"));
-        let loaded = of_shop(&[(&variable, text)]).unwrap();
+        let needed = needed(key);
+        let needed = needed
+            .iter()
+            .map(|(name, value)| (name.replace("BERTH", "MY_SHOP"), *value));
+        let all: Vec<_> = needed.chain([(variable.clone(), text)]).collect();
+        let all: Vec<_> = all.iter().map(|(name, value)| (&**name, *value)).collect();
+        let loaded = of_shop(&all).unwrap();
         let entry = entry(&loaded, key);
         assert_eq!(entry.value, rendered);
         assert_eq!(entry.origin, Origin::Env(variable));

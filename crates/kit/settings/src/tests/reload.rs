@@ -3,10 +3,15 @@ use super::*;
 /// What a reload says of each key is what it does with it.
 #[test]
 fn each_key_applies_at_once_or_waits_for_a_restart() {
-    let running = from_env(&[]).unwrap();
     let mut live = Vec::new();
-    for (key, text, _) in &KEYS[..25] {
-        let read = from_env(&[(&variable(key), text)]).unwrap();
+    for (key, text, _) in &KEYS[..27] {
+        let needed = needed(key);
+        let needed: Vec<_> = needed
+            .iter()
+            .map(|(name, value)| (&**name, *value))
+            .collect();
+        let running = from_env(&needed).unwrap();
+        let read = alone(key, text).unwrap();
         assert_ne!(read.settings, running.settings, "{key}");
         let Reloaded { loaded, pending } = running.reload(read.clone());
         if pending.is_empty() {

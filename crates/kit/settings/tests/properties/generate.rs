@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -25,6 +26,7 @@ enum Kind {
     Format,
     Bool,
     Path,
+    Networks,
 }
 
 fn kind(key: &str) -> Kind {
@@ -50,7 +52,12 @@ fn kind(key: &str) -> Kind {
         "log.filter" => Kind::Filter,
         "log.format" => Kind::Format,
         "metrics.path" => Kind::Path,
-        "log.access" | "log.probes" | "metrics.enabled" | "debug.routes" => Kind::Bool,
+        "server.trusted_proxies" => Kind::Networks,
+        "server.proxy_protocol"
+        | "log.access"
+        | "log.probes"
+        | "metrics.enabled"
+        | "debug.routes" => Kind::Bool,
         other => panic!("{other} is not known here"),
     }
 }
@@ -104,6 +111,17 @@ fn checks() -> impl Strategy<Value = Vec<Check>> {
     })
 }
 
+fn networks() -> impl Strategy<Value = Vec<IpNet>> {
+    let network = prop_oneof![
+        (any::<Ipv4Addr>(), 0..=32_u8).prop_map(|(ip, bits)| IpNet::new(ip.into(), bits)),
+        // None that is an IPv4 network in IPv6.
+        (any::<u128>(), 0..=128_u8)
+            .prop_map(|(ip, bits)| { IpNet::new(Ipv6Addr::from(ip | 1 << 100).into(), bits) }),
+    ];
+    let network = network.prop_map(|network| network.expect("it is in range").trunc());
+    prop::collection::vec(network, 0..4)
+}
+
 /// A value that `key` may have.
 pub(crate) fn good(key: &str) -> BoxedStrategy<Good> {
     match kind(key) {
@@ -136,6 +154,7 @@ pub(crate) fn good(key: &str) -> BoxedStrategy<Good> {
                 .boxed()
         }
         Kind::Format => select(vec!["text", "json"]).prop_map(|text| Good::Text(text.to_owned())).boxed(),
+        Kind::Networks => networks().prop_map(Good::Networks).boxed(),
         Kind::Bool => any::<bool>().prop_map(Good::Bool).boxed(),
         Kind::Path => "/m[A-Za-z0-9_~.-]{0,20}(/[A-Za-z0-9_~-]{1,10}){0,3}".prop_map(Good::Text).boxed(),
     }
@@ -204,6 +223,19 @@ fn bad_text(key: &str) -> BoxedStrategy<String> {
         Kind::Filter => one_of(&["", " ", "a=b", "a=b=c", "info/a/b", "in\nfo"]).boxed(),
         Kind::Format => one_of(&["", "Text", "yaml", "json "]).boxed(),
         Kind::Bool => one_of(&["", "True", "1", "yes", " true"]).boxed(),
+        Kind::Networks => one_of(&[
+            "",
+            "10.0.0.0/8",
+            "[10.0.0.0/8]",
+            "[\"10.0.0.0/33\"]",
+            "[\"10.1.2.3/8\"]",
+            "[\"::ffff:10.0.0.0/104\"]",
+            "[\"localhost\"]",
+            "[\"\"]",
+            "[\"10.0.0.0/8\", 1]",
+            "[]\nx = 1",
+        ])
+        .boxed(),
         Kind::Path => one_of(&[
             "", "/", "m", "/a/", "/a//b", "/..", "/é", "/health", "/debug/x", "/api/",
         ])

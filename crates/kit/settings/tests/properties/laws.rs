@@ -14,7 +14,7 @@ pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 25] = [
+pub(crate) const KEYS: [&str; 27] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -28,6 +28,8 @@ pub(crate) const KEYS: [&str; 25] = [
     "server.max_body_bytes",
     "server.max_connections",
     "server.backlog",
+    "server.trusted_proxies",
+    "server.proxy_protocol",
     "shutdown.drain_delay",
     "shutdown.timeout",
     "shutdown.grace_period",
@@ -43,7 +45,11 @@ pub(crate) const KEYS: [&str; 25] = [
 ];
 
 /// What is checked against other keys, and so may be a fault with them and none without.
-pub(crate) const CROSS_CHECKED: [&str; 2] = ["shutdown.grace_period", "management.port"];
+pub(crate) const CROSS_CHECKED: [&str; 3] = [
+    "shutdown.grace_period",
+    "management.port",
+    "server.proxy_protocol",
+];
 
 /// The variable of `key`.
 pub(crate) fn variable(key: &str) -> String {

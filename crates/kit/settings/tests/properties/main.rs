@@ -58,8 +58,14 @@ fn expected(sets: &[Set]) -> (Settings, BTreeSet<String>) {
     let one_port = settings.management.port == Some(settings.server.port)
         && settings.server.port != 0
         && is_sound("server.port");
+    let no_proxies = settings.server.proxy_protocol
+        && settings.server.trusted_proxies.is_empty()
+        && is_sound("server.trusted_proxies");
     if too_long {
         faulty.insert("shutdown.grace_period".to_owned());
+    }
+    if no_proxies {
+        faulty.insert("server.proxy_protocol".to_owned());
     }
     if one_port {
         faulty.insert("management.port".to_owned());

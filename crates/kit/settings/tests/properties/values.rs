@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use berth_kit_settings::{LogFormat, ReadinessCheck, Settings, Workers};
+use ipnet::IpNet;
 
 use crate::laws::{KEYS, variable};
 
@@ -80,6 +81,7 @@ pub(crate) enum Good {
     /// Milliseconds, and one way to write them.
     Time(u64, String),
     Checks(Vec<Check>),
+    Networks(Vec<IpNet>),
 }
 
 /// A check as it is written, where what is not written has a default.
@@ -102,6 +104,17 @@ impl Good {
             Self::Whole(number) => Value::Whole(*number),
             Self::Bool(value) => Value::Bool(*value),
             Self::Checks(checks) => Value::List(checks.iter().map(Check::table).collect()),
+            Self::Networks(networks) => {
+                let text = |network: &IpNet| {
+                    let is_address = network.prefix_len() == network.max_prefix_len();
+                    Value::Text(if is_address {
+                        network.addr().to_string()
+                    } else {
+                        network.to_string()
+                    })
+                };
+                Value::List(networks.iter().map(text).collect())
+            }
         }
     }
 
@@ -158,6 +171,13 @@ impl Good {
             "server.max_body_bytes" => server.max_body_bytes = whole(),
             "server.max_connections" => server.max_connections = whole(),
             "server.backlog" => server.backlog = u32::try_from(whole()).expect("it is in range"),
+            "server.trusted_proxies" => {
+                server.trusted_proxies = match self {
+                    Self::Networks(networks) => networks.clone(),
+                    other => panic!("{key} = {other:?}"),
+                }
+            }
+            "server.proxy_protocol" => server.proxy_protocol = truth(),
             "shutdown.drain_delay" => shutdown.drain_delay = time(),
             "shutdown.timeout" => shutdown.timeout = time(),
             "shutdown.grace_period" => shutdown.grace_period = Some(time()),

@@ -115,38 +115,3 @@ impl AccessLines {
 pub(crate) fn push_number(line: &mut Vec<u8>, number: u64) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
-
-/// Appends `text` as a JSON string.
-pub(crate) fn push_json(line: &mut Vec<u8>, text: &str) {
-    // Most text stands for itself, and then one look and one copy do. It counts to the end, whatever
-    // it finds, so that the compiler can look at many bytes at once.
-    let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    if text
-        .as_bytes()
-        .iter()
-        .filter(|byte| is_special(byte))
-        .count()
-        == 0
-    {
-        line.push(b'"');
-        line.extend_from_slice(text.as_bytes());
-        line.push(b'"');
-    } else {
-        // A vector takes everything, and every string can be one in JSON.
-        let _ = serde_json::to_writer(line, text);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_are_those_of_serde_json() {
-        for text in ["", "plain", "é✓", "\"", "\\", "\n", "\u{7f}", "a\u{1b}[2J"] {
-            let mut line = Vec::new();
-            push_json(&mut line, text);
-            assert_eq!(line, serde_json::to_vec(text).unwrap(), "{text:?}");
-        }
-    }
-}

@@ -23,7 +23,8 @@ use log::Level;
 
 use super::{
     AccessLines, Escaped, Format,
-    access_lines::{push_json, push_number},
+    access_lines::push_number,
+    escape::{CUT, MAX_FIELD_BYTES, push_cut, push_cut_bytes, push_json},
 };
 
 /// What a worker keeps of each of its buffers for the next request, in bytes.
@@ -78,7 +79,6 @@ pub struct Record {
     wanted: bool,
     method: Method,
     path: String,
-    client_ip: Option<IpAddr>,
     user_agent: Option<String>,
 }
 
@@ -90,13 +90,12 @@ impl Observe for AccessLog {
         if record.wanted {
             record.method.clone_from(req.method());
             record.path.clear();
-            record.path.push_str(req.uri().path());
-            record.client_ip = req.peer_addr().map(|addr| addr.ip());
+            push_cut(&mut record.path, req.uri().path());
             match req.headers().get(header::USER_AGENT) {
                 Some(value) => {
                     let text = record.user_agent.get_or_insert_default();
                     text.clear();
-                    text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+                    push_cut_bytes(text, value.as_bytes());
                 }
                 None => record.user_agent = None,
             }
@@ -116,12 +115,13 @@ impl Observe for AccessLog {
             return;
         };
         let mut line = self.line.borrow_mut();
-        let ids = Ids {
+        let known = Known {
             request: request.request_id().as_bytes(),
             trace: request.trace().map(TraceId::as_bytes),
             route: request.route(),
+            client: request.client_ip(),
         };
-        put(&self.lines, &mut line, level, record, &ids, outcome);
+        put(&self.lines, &mut line, level, record, &known, outcome);
         line.shrink_to(KEPT);
         record.path.shrink_to(KEPT);
         if let Some(user_agent) = &mut record.user_agent {
@@ -131,10 +131,11 @@ impl Observe for AccessLog {
 }
 
 /// What is known of the request beside its record.
-struct Ids<'a> {
+struct Known<'a> {
     request: &'a [u8],
     trace: Option<&'a [u8]>,
     route: &'a str,
+    client: Option<IpAddr>,
 }
 
 fn put(
@@ -142,12 +143,12 @@ fn put(
     line: &mut Vec<u8>,
     level: Level,
     record: &Record,
-    ids: &Ids<'_>,
+    known: &Known<'_>,
     outcome: &Outcome,
 ) {
     lines.put(line, |format, line| match format {
-        Format::Text => text(line, level, record, outcome),
-        Format::Json => json(line, level, record, ids, outcome),
+        Format::Text => text(line, level, record, known, outcome),
+        Format::Json => json(line, level, record, known, outcome),
     });
     line.clear();
 }
@@ -159,27 +160,34 @@ pub fn refused(lines: &AccessLines, id: &str, peer: SocketAddr, outcome: &Outcom
             wanted: true,
             method: Method::from_bytes(b"-").unwrap_or_default(),
             path: "-".to_owned(),
-            client_ip: Some(peer.ip()),
             ..Record::default()
         };
-        let ids = Ids {
+        let known = Known {
             request: id.as_bytes(),
             trace: None,
             route: UNMATCHED,
+            client: Some(peer.ip()),
         };
-        put(lines, &mut Vec::new(), Level::Info, &record, &ids, outcome);
+        put(
+            lines,
+            &mut Vec::new(),
+            Level::Info,
+            &record,
+            &known,
+            outcome,
+        );
     }
 }
 
 /// The line for people: `[GET] /api/v1/hello 172.17.0.1 | Status: 200 | Latency: 500µs`.
-fn text(line: &mut Vec<u8>, level: Level, record: &Record, outcome: &Outcome) {
+fn text(line: &mut Vec<u8>, level: Level, record: &Record, known: &Known<'_>, outcome: &Outcome) {
     display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(if level == Level::Debug {
         b" DEBUG ["
     } else {
         b" INFO  ["
     });
-    line.extend_from_slice(record.method.as_str().as_bytes());
+    push_method(line, &record.method);
     line.extend_from_slice(b"] ");
     if record.path.bytes().all(|byte| byte.is_ascii_graphic()) {
         line.extend_from_slice(record.path.as_bytes());
@@ -187,7 +195,7 @@ fn text(line: &mut Vec<u8>, level: Level, record: &Record, outcome: &Outcome) {
         display(line, &Escaped(&record.path));
     }
     line.push(b' ');
-    match record.client_ip {
+    match known.client {
         Some(ip) => push_ip(line, ip),
         None => line.push(b'-'),
     }
@@ -207,17 +215,29 @@ fn text(line: &mut Vec<u8>, level: Level, record: &Record, outcome: &Outcome) {
     line.push(b'\n');
 }
 
+/// A client may make up a method, of any length. It has no character that would have to be escaped.
+fn push_method(line: &mut Vec<u8>, method: &Method) {
+    let method = method.as_str();
+    match method.as_bytes().get(..MAX_FIELD_BYTES) {
+        Some(begin) if begin.len() < method.len() => {
+            line.extend_from_slice(begin);
+            line.extend_from_slice(CUT.as_bytes());
+        }
+        _ => line.extend_from_slice(method.as_bytes()),
+    }
+}
+
 /// The line for machines.
-fn json(line: &mut Vec<u8>, level: Level, record: &Record, ids: &Ids<'_>, outcome: &Outcome) {
+fn json(line: &mut Vec<u8>, level: Level, record: &Record, known: &Known<'_>, outcome: &Outcome) {
     line.extend_from_slice(b"{\"ts\":\"");
     display(line, &format_rfc3339_micros(SystemTime::now()));
     line.extend_from_slice(b"\",\"level\":\"");
     line.extend_from_slice(level.as_str().as_bytes());
     line.extend_from_slice(b"\",\"target\":\"access\",\"msg\":\"request\",\"method\":\"");
-    line.extend_from_slice(record.method.as_str().as_bytes());
+    push_method(line, &record.method);
     // A method and an id have no character that a JSON string would have to escape.
     line.extend_from_slice(b"\",\"route\":");
-    push_json(line, ids.route);
+    push_json(line, known.route);
     line.extend_from_slice(b",\"path\":");
     push_json(line, &record.path);
     line.extend_from_slice(b",\"status\":");
@@ -227,7 +247,7 @@ fn json(line: &mut Vec<u8>, level: Level, record: &Record, ids: &Ids<'_>, outcom
     line.extend_from_slice(b",\"bytes\":");
     push_number(line, outcome.bytes);
     line.extend_from_slice(b",\"client_ip\":");
-    match record.client_ip {
+    match known.client {
         Some(ip) => {
             line.push(b'"');
             push_ip(line, ip);
@@ -236,9 +256,9 @@ fn json(line: &mut Vec<u8>, level: Level, record: &Record, ids: &Ids<'_>, outcom
         None => line.extend_from_slice(b"null"),
     }
     line.extend_from_slice(b",\"request_id\":\"");
-    line.extend_from_slice(ids.request);
+    line.extend_from_slice(known.request);
     line.extend_from_slice(b"\",\"trace_id\":");
-    match ids.trace {
+    match known.trace {
         Some(id) => {
             line.push(b'"');
             line.extend_from_slice(id);

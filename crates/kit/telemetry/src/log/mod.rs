@@ -2,6 +2,7 @@
 
 mod access_lines;
 mod access_log;
+mod escape;
 mod format;
 mod sink;
 
@@ -17,7 +18,7 @@ use prometheus::IntCounter;
 
 pub use access_lines::AccessLines;
 pub use access_log::{AccessLog, Probes, refused};
-pub use format::Escaped;
+pub use escape::{Escaped, MAX_FIELD_BYTES};
 use sink::Sink;
 
 use crate::metrics::{self, Metrics};

@@ -230,7 +230,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn open(self: &Arc<Self>, peer: SocketAddr) -> Open {
-        let peer = sockets::canonical(peer);
+        let peer = listen::canonical(peer);
         let busy = Arc::<AtomicBool>::default();
         lock(&self.open).insert(peer, Arc::clone(&busy));
         Open {

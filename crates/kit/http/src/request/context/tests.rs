@@ -9,7 +9,7 @@ fn request(id: &str) -> RequestContext {
         .insert_header((TRACEPARENT, format!("00-{:032x}-{:016x}-01", 5, 6)))
         .to_srv_request();
     let table = RouteTable::of(["/a/{id}", "/b"]);
-    RequestContext::new(&req, &Arc::new(table))
+    RequestContext::new(&req, &Arc::new(table), &TrustedProxies::default())
 }
 
 fn seen() -> Option<String> {

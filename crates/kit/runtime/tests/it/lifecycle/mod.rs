@@ -1,5 +1,7 @@
 //! The life of the process, from its command line to its end.
 
+mod broken_pipes;
 mod cli;
+mod listening;
 mod startup;
 mod stop;

@@ -2,10 +2,12 @@
 
 mod bad_requests;
 mod bodies;
+mod client_address;
 mod contract;
 mod debug_routes;
 mod handlers;
 mod keep_alive;
+mod mistakes;
 mod pipelining;
 mod timeouts;
 

@@ -1,4 +1,5 @@
 //! What the server tells of itself: metrics and the log.
 
+mod log_bounds;
 mod logs;
 mod metrics;
