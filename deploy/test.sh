@@ -46,10 +46,7 @@ lint() {
     echo "yamllint and shellcheck have nothing to say"
 }
 
-manifests() {
-    python3 deploy/tests/manifests.py
-    python3 deploy/tests/claims.py
-}
+manifests() { (cd deploy/tests && python3 -m unittest manifests security claims); }
 
 observability() {
     .ci/need prometheus prometheus

@@ -1,35 +1,19 @@
 """The Kubernetes objects, as kustomize renders them."""
 
 import copy
-import itertools
 import json
-import pathlib
 import re
 import socket
 import subprocess
 import tomllib
 import unittest
 
-import kubernetes_validate
-
-from common import (
-    DEPLOY, PROGRAM, WORK, composition, copy_of_deploy, folders, kustomize, namespace_of, settings_of,
-    the,
-)
+from common import DEPLOY, PROGRAM, WORK, copy_of_deploy, kustomize, namespace_of, settings_of, the
 from processes import clean_environment, free_port, get, wait_for
-
-OVERLAYS = folders("overlays")
-COMPONENTS = folders("components")
+from rendered import NEWEST, OVERLAYS, RENDERED, schema_faults
 
 # How long the end may take after shutdown.timeout: actix looks once a second, and the log is flushed.
 SLACK = 1.5
-
-RENDERED = {overlay: kustomize(DEPLOY / "overlays" / overlay) for overlay in OVERLAYS}
-for overlay_, component_ in itertools.product(OVERLAYS, COMPONENTS):
-    name_ = f"{overlay_}+{component_}"
-    RENDERED[name_] = composition(name_, overlay_, [component_])
-for overlay_ in OVERLAYS:
-    RENDERED[f"{overlay_}+all"] = composition(f"{overlay_}+all", overlay_, COMPONENTS)
 
 
 def seconds(duration: str) -> float:
@@ -47,24 +31,6 @@ def has_ipv6() -> bool:
         return False
 
 
-def schema_faults(objects: list[dict], version: str) -> list[str]:
-    faults = []
-    for thing in objects:
-        if "." in thing["apiVersion"].split("/")[0] and "k8s.io" not in thing["apiVersion"]:
-            continue
-        if thing["apiVersion"].startswith("gateway.networking.k8s.io"):
-            continue
-        try:
-            kubernetes_validate.validate(thing, version, strict=True)
-        except (
-            kubernetes_validate.ValidationError,
-            kubernetes_validate.SchemaNotFoundError,
-            kubernetes_validate.InvalidSchemaError,
-        ) as error:
-            faults.append(f"{thing['kind']}/{thing['metadata']['name']} in {version}: {error}")
-    return faults
-
-
 def custom(objects: list[dict]) -> list[dict]:
     groups = ("gateway.networking.k8s.io", "monitoring.coreos.com")
     return [o for o in objects if o["apiVersion"].split("/")[0] in groups]
@@ -79,68 +45,13 @@ def custom_faults(objects: list[dict]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def restricted_faults(pod: dict) -> list[str]:
-    """What the Pod Security Standard "restricted" (with "baseline" in it) forbids, field by field.
-
-    https://kubernetes.io/docs/concepts/security/pod-security-standards/
-    """
-    faults = []
-
-    def must(holds: bool, what: str) -> None:
-        if not holds:
-            faults.append(what)
-
-    of_pod = pod.get("securityContext", {})
-    for field in ("hostNetwork", "hostPID", "hostIPC", "hostUsers"):
-        allowed = (None, True) if field == "hostUsers" else (None, False)
-        must(pod.get(field) in allowed, field)
-    must(of_pod.get("windowsOptions", {}).get("hostProcess") in (None, False), "hostProcess")
-    must(not of_pod.get("sysctls"), "sysctls")
-    must(of_pod.get("runAsUser") != 0, "runAsUser of the pod")
-    must("seLinuxOptions" not in of_pod, "seLinuxOptions of the pod")
-    must("appArmorProfile" not in of_pod, "appArmorProfile of the pod")
-    volumes = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
-               "projected", "secret"}
-    for volume in pod.get("volumes", []):
-        must(set(volume) - {"name"} <= volumes, f"volume {volume['name']}")
-    kinds = ("initContainers", "containers", "ephemeralContainers")
-    for container in itertools.chain(*(pod.get(kind, []) for kind in kinds)):
-        own = container.get("securityContext", {})
-        name = container["name"]
-        must(own.get("privileged") in (None, False), f"{name}: privileged")
-        must(own.get("procMount") in (None, "Default"), f"{name}: procMount")
-        must("seLinuxOptions" not in own, f"{name}: seLinuxOptions")
-        must("appArmorProfile" not in own, f"{name}: appArmorProfile")
-        must(own.get("windowsOptions", {}).get("hostProcess") in (None, False), f"{name}: hostProcess")
-        for port in container.get("ports", []):
-            must(port.get("hostPort") in (None, 0), f"{name}: hostPort")
-        must(own.get("allowPrivilegeEscalation") is False, f"{name}: allowPrivilegeEscalation")
-        must(own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is True, f"{name}: runAsNonRoot")
-        must(own.get("runAsUser") != 0, f"{name}: runAsUser")
-        profile = own.get("seccompProfile", of_pod.get("seccompProfile", {})).get("type")
-        must(profile in ("RuntimeDefault", "Localhost"), f"{name}: seccompProfile")
-        capabilities = own.get("capabilities", {})
-        must("ALL" in capabilities.get("drop", []), f"{name}: capabilities.drop")
-        must(set(capabilities.get("add", [])) <= {"NET_BIND_SERVICE"}, f"{name}: capabilities.add")
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            handler = container.get(probe, {}).get("httpGet", {})
-            must("host" not in handler, f"{name}: host of the {probe}")
-    return faults
-
-
 class Schemas(unittest.TestCase):
-    def versions(self) -> list[str]:
-        schemas = pathlib.Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
-        found = {tuple(map(int, re.findall(r"\d+", path.name)[:2]))
-                 for path in schemas.glob("v*-local-strict")}
-        return [f"{major}.{minor}" for major, minor in sorted(found)[-3:]]
-
     def test_every_object_of_every_composition(self):
-        for version in self.versions():
+        for version in NEWEST:
             for name, objects in RENDERED.items():
                 with self.subTest(version=version, composition=name):
                     self.assertEqual(schema_faults(objects, version), [])
-        print(f"\nKubernetes {', '.join(self.versions())}: {len(RENDERED)} compositions, "
+        print(f"\nKubernetes {', '.join(NEWEST)}: {len(RENDERED)} compositions, "
               f"{len(RENDERED['production+all'])} objects in the largest", flush=True)
 
     def test_custom_resources(self):
@@ -151,7 +62,7 @@ class Schemas(unittest.TestCase):
             self.assertEqual(custom_faults(objects), [])
 
     def test_the_schemas_refuse(self):
-        newest = self.versions()[-1]
+        newest = NEWEST[-1]
         for path, value in (
             (("spec", "template", "spec", "containers", 0, "readinesProbe"), {}),
             (("spec", "minReadySeconds"), "five"),
@@ -173,133 +84,6 @@ class Schemas(unittest.TestCase):
         for thing in (route, monitor, rule):
             with self.subTest(kind=thing["kind"]):
                 self.assertTrue(custom_faults([thing]))
-
-
-class Security(unittest.TestCase):
-    def pod(self, name: str = "production") -> dict:
-        return copy.deepcopy(the(RENDERED[name], "Deployment")["spec"]["template"]["spec"])
-
-    def test_the_restricted_profile(self):
-        for name in RENDERED:
-            with self.subTest(composition=name):
-                self.assertEqual(restricted_faults(self.pod(name)), [])
-
-    def test_the_check_sees_what_is_forbidden(self):
-        def pod(**fields):
-            return self.pod() | fields
-
-        def context(**fields):
-            changed = self.pod()
-            changed["securityContext"].update(fields)
-            return changed
-
-        def container(**fields):
-            changed = self.pod()
-            changed["containers"][0]["securityContext"].update(fields)
-            return changed
-
-        def without(*path):
-            changed = place = self.pod()
-            for step in path[:-1]:
-                place = place[step]
-            del place[path[-1]]
-            return changed
-
-        ports = self.pod()
-        ports["containers"][0]["ports"][0]["hostPort"] = 8080
-        root = without("containers", 0, "securityContext", "runAsNonRoot")
-        del root["securityContext"]["runAsNonRoot"]
-        for what, broken in {
-            "hostNetwork": pod(hostNetwork=True),
-            "hostPID": pod(hostPID=True),
-            "hostIPC": pod(hostIPC=True),
-            "hostPath": pod(volumes=[{"name": "root", "hostPath": {"path": "/"}}]),
-            "sysctls": context(sysctls=[{"name": "kernel.msgmax", "value": "1"}]),
-            "root": context(runAsUser=0),
-            "no seccomp": without("securityContext", "seccompProfile"),
-            "unconfined": context(seccompProfile={"type": "Unconfined"}),
-            "unconfined container": container(seccompProfile={"type": "Unconfined"}),
-            "privileged": container(privileged=True),
-            "escalation": container(allowPrivilegeEscalation=True),
-            "escalation by default": without(
-                "containers", 0, "securityContext", "allowPrivilegeEscalation"),
-            "capability": container(capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
-            "capabilities kept": container(capabilities={}),
-            "root container": container(runAsUser=0),
-            "may be root": container(runAsNonRoot=False),
-            "may be root by default": root,
-            "procMount": container(procMount="Unmasked"),
-            "hostPort": ports,
-            "init container": pod(initContainers=[{"name": "init", "image": "x"}]),
-        }.items():
-            with self.subTest(what):
-                self.assertTrue(restricted_faults(broken))
-
-    def test_beyond_the_profile(self):
-        for name in OVERLAYS:
-            pod, objects = self.pod(name), RENDERED[name]
-            own = pod["containers"][0]["securityContext"]
-            with self.subTest(composition=name):
-                self.assertIs(own["readOnlyRootFilesystem"], True)
-                self.assertIs(pod["automountServiceAccountToken"], False)
-                self.assertIs(pod["enableServiceLinks"], False)
-                self.assertEqual(pod["serviceAccountName"], "berth")
-                account = the(objects, "ServiceAccount")
-                self.assertIs(account["automountServiceAccountToken"], False)
-                # OpenShift assigns it.
-                for context in (pod["securityContext"], own):
-                    self.assertNotIn("runAsUser", context)
-                    self.assertNotIn("fsGroup", context)
-                self.assertIn("memory", pod["containers"][0]["resources"]["limits"])
-                for resource in ("cpu", "memory"):
-                    self.assertIn(resource, pod["containers"][0]["resources"]["requests"])
-
-    def test_the_namespace_enforces_it(self):
-        for name, objects in RENDERED.items():
-            namespace = namespace_of(name.split("+")[0])
-            labels = namespace["metadata"]["labels"]
-            with self.subTest(composition=name):
-                for mode in ("enforce", "warn", "audit"):
-                    self.assertEqual(labels[f"pod-security.kubernetes.io/{mode}"], "restricted")
-                for thing in objects:
-                    self.assertEqual(thing["metadata"]["namespace"], namespace["metadata"]["name"])
-                for version in Schemas().versions():
-                    self.assertEqual(schema_faults([namespace], version), [])
-
-    def test_to_delete_what_was_applied_leaves_the_namespace(self):
-        for name, objects in RENDERED.items():
-            with self.subTest(composition=name):
-                self.assertNotIn("Namespace", {thing["kind"] for thing in objects})
-
-    def test_the_network_is_closed_but_for_what_is_needed(self):
-        for name in OVERLAYS:
-            deny = the(RENDERED[name], "NetworkPolicy", "default-deny")["spec"]
-            self.assertEqual(deny, {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
-            own = the(RENDERED[name], "NetworkPolicy")["spec"]
-            open_to = {port["port"]: rule.get("from") for rule in own["ingress"] for port in rule["ports"]}
-            self.assertEqual(open_to, {
-                "http": None,
-                "management": [{"namespaceSelector": {
-                    "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
-            })
-            names = {}
-            for rule in own["egress"]:
-                self.assertTrue(rule["to"])
-                ports = {(p["protocol"], p["port"]) for p in rule["ports"]}
-                self.assertEqual(len({port for _, port in ports}), 1)
-                self.assertEqual({protocol for protocol, _ in ports}, {"UDP", "TCP"})
-                for peer in rule["to"]:
-                    space = peer.get("namespaceSelector", {}).get("matchLabels", {})
-                    pods = peer.get("podSelector", {}).get("matchLabels", {})
-                    where = (*space.values(), *(f"{k}={v}" for k, v in pods.items()))
-                    names[where or (peer["ipBlock"]["cidr"],)] = rule["ports"][0]["port"]
-            # The DNS of Kubernetes, its cache on each node, and that of OpenShift, whose pods listen
-            # on another port than their Service.
-            self.assertEqual(names, {
-                ("kube-system", "k8s-app=kube-dns"): 53,
-                ("169.254.20.10/32",): 53,
-                ("openshift-dns", "dns.operator.openshift.io/daemonset-dns=default"): 5353,
-            })
 
 
 class Lifecycle(unittest.TestCase):

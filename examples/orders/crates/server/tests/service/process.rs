@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use berth_testkit::{Client, Process, Response, eventually, service};
+use berth_testkit::{Client, Process, Response, service};
 use serde_json::{Value, json};
 
 use crate::postgres::Database;
@@ -32,8 +32,8 @@ pub fn start(database: &Database, settings: &[(&str, &str)]) -> Process {
         ("DATABASE__CHECK_INTERVAL", "50ms"),
         ("PAYMENT__POLL_INTERVAL", "20ms"),
     ];
-    let service = Process::start(command(&[&own, settings].concat()));
-    eventually("ready", || service.get("/ready").status == 200);
+    let mut service = Process::start(command(&[&own, settings].concat()));
+    service.wait_until_ready();
     service
 }
 
