@@ -6,7 +6,7 @@
 //! `APP_NAME` and `VERSION`, for which empty counts as unset. What a later layer covers is not
 //! looked at.
 //!
-//! [`load`] returns settings that hold, or every fault at once:
+//! [`load`](load()) returns settings that hold, or every fault at once:
 //!
 //! ```
 //! use berth_kit_settings::{Error, Origin, ServiceName, Sources, load};

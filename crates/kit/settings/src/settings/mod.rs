@@ -14,7 +14,7 @@ use crate::reading::values::{LogFormat, Workers};
 use crate::reading::{layers, parse};
 use crate::service_name::ServiceName;
 
-/// The settings of the service. All of them hold: see [`load`](crate::load).
+/// The settings of the service. All of them hold: see [`load`](crate::load()).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Who the service is.
