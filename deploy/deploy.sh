@@ -62,6 +62,9 @@ wait_for_pods() {
     esac
 }
 
+# Whether it comes and goes with the overlay.
+has_namespace() { grep -q '^kind: Namespace$' <<<"$rendered"; }
+
 is_deployed() { kubectl -n "$namespace" get deployment/berth >/dev/null 2>&1; }
 
 deployed() {
@@ -81,7 +84,7 @@ case $job in
         echo "$image → namespace $namespace of '$context'"
         is_first=yes
         ! is_deployed || is_first=
-        kubectl apply -f "overlays/$overlay/namespace.yaml"
+        has_namespace || kubectl apply -f "overlays/$overlay/namespace.yaml"
         kubectl apply -k "overlays/$overlay"
         # A Deployment without `replicas` begins with one pod, and the autoscaler looks only 15 s later.
         if [ -n "$is_first" ] && [ -n "$minimum" ]; then
@@ -101,7 +104,11 @@ case $job in
     undeploy)
         cluster
         deployed
-        echo "This deletes what overlays/$overlay has made in the namespace $namespace of '$context', and no more:"
+        if has_namespace; then
+            echo "This deletes the namespace $namespace of '$context', with all that is in it:"
+        else
+            echo "This deletes what overlays/$overlay has made in the namespace $namespace of '$context', and no more:"
+        fi
         kubectl get -k "overlays/$overlay" --ignore-not-found
         if [ "$overlay" != dev ]; then
             read -r -p "Type the name of the namespace to go on: " answer
@@ -109,8 +116,10 @@ case $job in
         fi
         kubectl delete -k "overlays/$overlay" --ignore-not-found
         echo "$overlay is gone. next: just deploy $overlay brings it back"
-        echo "  The namespace is still there, and what others have put into it: kubectl -n $namespace get all"
-        echo "  kubectl delete namespace $namespace    # if nobody needs it any more"
+        if ! has_namespace; then
+            echo "  The namespace is still there, and what others have put into it: kubectl -n $namespace get all"
+            echo "  kubectl delete namespace $namespace    # if nobody needs it any more"
+        fi
         ;;
     rollout)
         cluster

@@ -65,7 +65,7 @@ class Recipes(unittest.TestCase):
     def test_deploy_applies_waits_and_says_the_next_step(self):
         code, out, err, calls = self.run_recipe("deploy", "dev")
         self.assertEqual((code, err), (0, ""))
-        self.assertIn("apply -f overlays/dev/namespace.yaml\napply -k overlays/dev\n"
+        self.assertIn("apply -k overlays/dev\n"
                       "-n berth-dev rollout status deployment/berth", calls)
         self.assertIn("berth:dev → namespace berth-dev of 'test'", out)
         self.assertIn("next:", out)
@@ -161,14 +161,15 @@ class Recipes(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("delete -k overlays/dev --ignore-not-found\n", calls)
         self.assertIn("next: just deploy dev", out)
-        # The namespace stays, and whoever is sure is told how to delete it.
         self.assertEqual(calls.count("delete"), 1)
-        self.assertIn("kubectl delete namespace berth-dev", out)
+        self.assertIn("deletes the namespace berth-dev", out)
 
     def test_undeploy_of_production_wants_to_be_told_twice(self):
         for answer, deleted in (("", False), ("yes\n", False), ("berth\n", True)):
-            code, _, _, calls = self.run_recipe("undeploy", "production", answer=answer)
+            code, out, _, calls = self.run_recipe("undeploy", "production", answer=answer)
             self.assertEqual((code == 0, "delete" in calls), (deleted, deleted))
+        # The namespace stays, and whoever is sure is told how to delete it.
+        self.assertIn("kubectl delete namespace berth ", out)
 
     def test_run_image_needs_no_terminal_and_takes_one(self):
         engine = self.folder / "engine"

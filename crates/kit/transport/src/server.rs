@@ -1,6 +1,6 @@
 //! actix-server around the connections: it accepts them, hands them to its workers and drains them.
 
-use std::{fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{
     Request, Response,
@@ -9,6 +9,7 @@ use actix_http::{
 use actix_rt::net::TcpStream;
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
+use tokio::sync::Semaphore;
 
 use crate::{
     connection::{self, Worker},
@@ -84,10 +85,11 @@ where
     E: Events,
 {
     let stop = Stop::new(&listeners)?;
+    let per_worker = options.max_connections.div_ceil(options.workers);
     let mut server = Server::build()
         .workers(options.workers)
-        // actix counts per worker.
-        .max_concurrent_connections(options.max_connections.div_ceil(options.workers))
+        // actix counts per worker, and what keeps one, below, among them.
+        .max_concurrent_connections(per_worker + listeners.len())
         .shutdown_timeout(
             options
                 .shutdown_timeout
@@ -115,13 +117,27 @@ where
                             log::error!("the application cannot be made: {error:?}");
                         })
                         .map_err(drop)?;
+                    let is_kept = Rc::new(Cell::new(false));
+                    let places = Rc::new(Semaphore::new(per_worker));
+                    let ended = Arc::clone(&stop);
                     let worker = Rc::new(Worker::new(application, events, timeouts, proxy, stop));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
-                        let worker = Rc::clone(&worker);
+                        let (worker, is_kept) = (Rc::clone(&worker), Rc::clone(&is_kept));
+                        let places = Rc::clone(&places);
+                        let ended = Arc::clone(&ended);
                         async move {
                             // None: the client has left already.
                             if let Ok(peer) = stream.peer_addr() {
+                                // It waits only while actix still has the place of the one below for it.
+                                let place = places.acquire().await;
                                 connection::serve(stream, canonical(peer), worker).await;
+                                drop(place);
+                            }
+                            // A worker that has nothing to do ends at once in a stop, and its runtime with it. What
+                            // a handler has opened there, such as a connection of a pool, may be in use by another
+                            // worker's: so one connection, as actix counts them, keeps it until all have ended.
+                            if !is_kept.replace(true) {
+                                ended.all_have_ended().await;
                             }
                             Ok::<_, ()>(())
                         }

@@ -174,6 +174,14 @@ impl Stop {
         StopSignal(Arc::clone(self))
     }
 
+    /// Waits for the stop, and then until no worker has a connection any more.
+    pub(crate) async fn all_have_ended(&self) {
+        self.closing().await;
+        while self.open() > 0 {
+            sleep(LOOK).await;
+        }
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.phase.load(Ordering::Relaxed) >= CLOSING
     }

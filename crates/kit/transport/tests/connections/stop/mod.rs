@@ -4,6 +4,7 @@ mod drain;
 mod in_flight;
 mod lost;
 mod queued;
+mod shared;
 
 use crate::fixture::{
     client::Client,
