@@ -44,7 +44,6 @@
 
 mod boundary;
 mod build_info;
-mod client;
 pub mod duration;
 mod extract;
 pub mod openapi;
@@ -57,13 +56,13 @@ use actix_web::{HttpRequest, web};
 
 pub use boundary::{Boundary, body::Limits, limits::RouteLimits, timeout::Timeout};
 pub use build_info::BuildInfo;
-pub use client::TrustedProxies;
 pub use extract::{
     query::{Query, QueryError},
     valid::Valid,
 };
 pub use problem::{NO_STORE, Problem};
 pub use request::{
+    client::TrustedProxies,
     context::{InRequest, RequestContext, in_request},
     ids::{self, RequestId, TraceId},
     observe::Observed,

@@ -6,10 +6,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
-use crate::{
-    listen::{self, Error},
-    stop::sockets::canonical,
-};
+use crate::listen::{self, Error, canonical};
 
 /// How often the system is asked for a port that is free on all addresses.
 const ATTEMPTS: u32 = 16;

@@ -26,11 +26,11 @@ use crate::{
     events::{Events, Refusal},
     framing::{MAX_HEAD, Wrong},
     http1::{adapter::Adapter, date},
-    proxy::{self, Missing, Preface, ProxyProtocol},
     stop::Stop,
     stream::{
         ByteStream, Stream, Unread,
         activity::{Activity, Phase},
+        proxy::{self, Missing, Preface, ProxyProtocol},
         unread, upgrade,
     },
     timeouts::Timeouts,

@@ -46,7 +46,6 @@ mod events;
 mod framing;
 mod http1;
 pub mod listen;
-mod proxy;
 mod server;
 mod stop;
 mod stream;
@@ -58,7 +57,7 @@ mod timeouts;
 pub use tests::laws;
 
 pub use events::{Events, NoEvents, Refusal, RefusalBody};
-pub use proxy::ProxyProtocol;
 pub use server::{Options, Serving, serve};
 pub use stop::{Stop, StopSignal};
+pub use stream::proxy::ProxyProtocol;
 pub use timeouts::Timeouts;

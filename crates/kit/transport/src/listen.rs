@@ -84,6 +84,11 @@ pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// IPv4 as such, also where it has come to an IPv6 socket.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// Has the kernel drop what would open a new connection to this listener: its client tries again a second
 /// later, and is refused once the listener has closed. What has been opened, or is being, goes on. Closing
 /// the listener alone would reset all that waits to be accepted. See `docs/decisions/stop.md`.

@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 use crate::{
     connection::{self, Worker},
     events::Events,
-    proxy::ProxyProtocol,
-    stop::{Stop, sockets::canonical},
+    listen::canonical,
+    stop::Stop,
+    stream::proxy::ProxyProtocol,
     timeouts::Timeouts,
 };
 

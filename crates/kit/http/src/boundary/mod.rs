@@ -29,7 +29,9 @@ use body::Limits;
 use limits::largest_body;
 
 use crate::{
-    client::TrustedProxies, problem::Problem, request::context::RequestContext, table::RouteTable,
+    problem::Problem,
+    request::{client::TrustedProxies, context::RequestContext},
+    table::RouteTable,
 };
 
 /// The longest request target that is read, in bytes; RFC 9110 asks for at least 8000.

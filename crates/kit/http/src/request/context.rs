@@ -21,11 +21,11 @@ use std::{
 use actix_web::dev::ServiceRequest;
 use pin_project_lite::pin_project;
 
-use super::ids::{RequestId, TraceId};
-use crate::{
+use super::{
     client::{self, TrustedProxies},
-    table::{RouteId, RouteTable},
+    ids::{RequestId, TraceId},
 };
+use crate::table::{RouteId, RouteTable};
 
 thread_local! {
     static CURRENT: RefCell<Option<RequestContext>> = const { RefCell::new(None) };

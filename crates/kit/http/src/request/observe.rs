@@ -29,14 +29,12 @@ use actix_web::{
 use pin_project_lite::pin_project;
 
 use super::{
+    client::TrustedProxies,
     context::{Entered, RequestContext},
     ids::X_REQUEST_ID,
     observer::{Observe, Outcome},
 };
-use crate::{
-    client::TrustedProxies,
-    table::{RouteId, RouteTable},
-};
+use crate::table::{RouteId, RouteTable};
 
 /// The most boxes that a worker keeps for requests to come. Each keeps memory around it from going back to the
 /// system, where it was one of thousands.

@@ -1,6 +1,6 @@
 //! The stop: what is told of it, what it waits for, and what it would cut off.
 
-pub(crate) mod sockets;
+mod sockets;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -238,7 +238,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn open(self: &Arc<Self>, peer: SocketAddr) -> Open {
-        let peer = sockets::canonical(peer);
+        let peer = listen::canonical(peer);
         let busy = Arc::<AtomicBool>::default();
         lock(&self.open).insert(peer, Arc::clone(&busy));
         Open {

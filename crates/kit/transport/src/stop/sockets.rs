@@ -41,11 +41,6 @@ pub(crate) fn unread(addresses: &[SocketAddr]) -> io::Result<impl Iterator<Item 
         .map(|socket| socket.peer))
 }
 
-/// IPv4 as such, also where it has come to an IPv6 socket.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
 #[derive(Debug)]
 struct Socket {
     peer: SocketAddr,
@@ -63,7 +58,8 @@ mod table {
         net::{TcpNetEntries, TcpNetEntry, TcpState},
     };
 
-    use super::{Socket, canonical};
+    use super::Socket;
+    use crate::listen::canonical;
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) enum State {

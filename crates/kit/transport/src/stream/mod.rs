@@ -1,6 +1,7 @@
 //! The byte stream that hyper reads and writes.
 
 pub(crate) mod activity;
+pub(crate) mod proxy;
 pub(crate) mod upgrade;
 
 use std::{

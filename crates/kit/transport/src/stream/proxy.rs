@@ -14,11 +14,8 @@ use futures_util::future::{Either, select};
 use proxy_header::{ParseConfig, Protocol, ProxyHeader};
 use tokio::io::AsyncReadExt as _;
 
-use crate::{
-    framing::Wrong,
-    stop::{Stop, sockets::canonical},
-    stream::ByteStream,
-};
+use super::ByteStream;
+use crate::{framing::Wrong, listen::canonical, stop::Stop};
 
 /// How a header of version 1 begins, and how long it may be, by its specification.
 const V1: &[u8] = b"PROXY ";

@@ -1,0 +1,77 @@
+use actix_web::{
+    get,
+    test::{self, TestRequest},
+};
+use berth_kit_settings::ServiceName;
+use serde_json::Value;
+
+use super::*;
+
+#[utoipa::path(responses((status = 200)))]
+#[get("/{path:.*}")]
+async fn everything(path: web::Path<String>) -> String {
+    path.into_inner()
+}
+
+#[utoipa::path(responses((status = 200)))]
+#[get("/{kind}/{id}")]
+async fn of_two_parts(path: web::Path<(String, String)>) -> String {
+    path.into_inner().1
+}
+
+#[actix_web::test]
+async fn a_route_for_every_path_leaves_the_probes_alone() {
+    let own = || {
+        Routes::new(|cfg| {
+            cfg.service(of_two_parts).service(everything);
+        })
+    };
+    let table = RouteTable::new(own().survey().await.unwrap().routes, None);
+    let mut settings = Settings::default();
+    settings.debug.routes = true;
+    let routes = public_routes(&settings, own(), &table);
+    // All of it can be reached.
+    routes.survey().await.unwrap();
+    let app = App::new()
+        .app_data(web::Data::new(Health::new(Vec::new())))
+        .configure(|app| routes.mount(app));
+    let app = test::init_service(app).await;
+    for (path, status) in [
+        ("/health", 200),
+        ("/ready", 503),
+        ("/ready/x", 404),
+        ("/debug/status/204", 204),
+        ("/any/thing", 200),
+        ("/any", 200),
+    ] {
+        let request = TestRequest::get().uri(path).to_request();
+        let answer = test::call_service(&app, request).await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}
+
+/// Each route of the kit, on either port.
+#[actix_web::test]
+async fn every_route_of_the_kit_is_documented() {
+    let mut settings = Settings::default();
+    settings.debug.routes = true;
+    settings.app.name = "a \"b\"".to_owned();
+    let private =
+        Routes::new(crate::management::routes).configure(berth_kit_devtools::faults::routes);
+    for routes in [
+        public_routes(&settings, Routes::default(), &RouteTable::of([])),
+        private,
+    ] {
+        let survey = routes.survey().await.unwrap();
+        assert_eq!(survey.undocumented(), [""; 0]);
+        let build = Build {
+            name: ServiceName::new("shop"),
+            version: "1",
+            revision: "",
+            rustc: "",
+        };
+        let document = Document::new(&survey, &info(build, &settings)).unwrap();
+        let document: Value = serde_json::from_slice(document.bytes()).unwrap();
+        assert_eq!(document["info"]["title"], "a \"b\"");
+    }
+}
