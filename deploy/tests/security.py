@@ -143,7 +143,7 @@ class Security(unittest.TestCase):
             with self.subTest(composition=name):
                 for mode in ("enforce", "warn", "audit"):
                     self.assertEqual(labels[f"pod-security.kubernetes.io/{mode}"], "restricted")
-                for thing in objects:
+                for thing in (thing for thing in objects if thing["kind"] != "Namespace"):
                     self.assertEqual(thing["metadata"]["namespace"], namespace["metadata"]["name"])
                 for version in NEWEST:
                     self.assertEqual(schema_faults([namespace], version), [])

@@ -39,6 +39,15 @@ struct Running {
 }
 
 impl Checks {
+    /// What keeps these from being run, of each of them: what asking it takes was not built in, or is not there.
+    #[must_use]
+    pub fn faults(checks: &[ReadinessCheck]) -> Vec<CheckError> {
+        checks
+            .iter()
+            .filter_map(|check| probers::of(check).err())
+            .collect()
+    }
+
     /// Starts to look at everything, at once and then again and again.
     ///
     /// # Errors

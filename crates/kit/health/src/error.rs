@@ -24,13 +24,15 @@ pub enum CheckError {
     /// The settings ask something in a way that is a cargo feature, which is off.
     #[error(
         "readiness.checks: \"{name}\" asks {target}, and this program was built without that; \
-         build it with the cargo feature check-http, check-https, check-redis or check-postgres"
+         build it with the cargo feature {feature}"
     )]
     NotBuiltIn {
         /// The check.
         name: String,
         /// What it asks, without the password.
         target: String,
+        /// The feature.
+        feature: &'static str,
     },
     /// There is no telling whom to trust.
     #[cfg(feature = "check-https")]

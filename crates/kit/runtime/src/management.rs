@@ -216,11 +216,8 @@ async fn set_log_filter(
 ) -> Result<HttpResponse, Problem> {
     let wanted: Wanted = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-    if !berth_kit_settings::is_log_filter(&wanted.filter) {
-        return Err(Problem::bad_request(
-            "filter is a log filter such as \"debug\" or \"info,berth_kit=debug\"",
-        ));
-    }
+    berth_kit_settings::check_log_filter(&wanted.filter)
+        .map_err(|fault| Problem::bad_request(format!("filter: {fault}")))?;
     let lasts = lasting(wanted.r#for.as_ref(), USUAL, LONGEST)?;
     log::warn!(
         "log filter for {}: {}",

@@ -36,11 +36,12 @@ mod load;
 mod reading;
 mod reference;
 mod reload;
+mod secret;
 mod section;
 mod service_name;
 mod settings;
 
-pub use load::{Loaded, Sources, is_log_filter, load, load_as};
+pub use load::{Loaded, Sources, check_log_filter, load, load_as};
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
     reader::Entry,
@@ -48,10 +49,8 @@ pub use reading::{
 };
 pub use reference::reference;
 pub use reload::Reloaded;
-pub use section::{
-    Sections, ServiceSettings, duration,
-    secret::{Secret, SecretUrl, UrlError},
-};
+pub use secret::{Secret, SecretUrl, UrlError};
+pub use section::{Sections, ServiceSettings, duration};
 pub use service_name::ServiceName;
 pub use settings::{
     App, Debug, Log, Management, Metrics, Readiness, Server, Settings, Shutdown,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::reading::fault::Error;
-use crate::reading::{layers, parse, reader};
+use crate::reading::{layers, log_filter, reader};
 use crate::section::{Sections, ServiceSettings};
 use crate::service_name::ServiceName;
 use crate::settings::Settings;
@@ -102,7 +102,10 @@ pub fn load_as<S: ServiceSettings>(sources: &Sources) -> Result<(Loaded, S), Err
 }
 
 /// Whether `text` will do as `log.filter`.
-#[must_use]
-pub fn is_log_filter(text: &str) -> bool {
-    parse::log_filter(&layers::Raw::Text(text.into())).is_ok()
+///
+/// # Errors
+///
+/// What is wrong with it, and what was probably meant.
+pub fn check_log_filter(text: &str) -> Result<(), String> {
+    log_filter::log_filter(&layers::Raw::Text(text.into())).map(drop)
 }

@@ -29,7 +29,20 @@ pub(crate) fn of(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
             return Err(CheckError::NotBuiltIn {
                 name: check.name.clone(),
                 target: check.target.to_string(),
+                feature: feature(check.target.protocol()),
             });
         }
     })
+}
+
+/// The cargo feature that asks by this protocol.
+#[allow(dead_code, reason = "with every feature, nobody needs to know")]
+fn feature(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "default",
+        Protocol::Http => "check-http",
+        Protocol::Https => "check-https",
+        Protocol::Redis => "check-redis",
+        Protocol::Postgres => "check-postgres",
+    }
 }

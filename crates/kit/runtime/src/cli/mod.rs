@@ -4,6 +4,7 @@ mod healthcheck;
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
+use berth_kit_health::Checks;
 use berth_kit_http::Routes;
 use berth_kit_settings::{Error, Loaded, ServiceName, ServiceSettings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -16,6 +17,9 @@ use crate::{
     },
     runtime::{Build, Runtime},
 };
+
+/// How far the origins of settings may stand to the right, in characters.
+const WIDEST: usize = 60;
 
 fn after_help(name: ServiceName) -> String {
     format!(
@@ -123,9 +127,11 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         let (loaded, own) =
             berth_kit_settings::load_as::<S>(&wanted).map_err(|error| refuse(&error, command))?;
         match command {
+            Some(Command::Healthcheck) => Err(healthcheck::run(&loaded.settings.server)),
+            // What `check` passes, the same program starts with.
+            _ if !can_be_run(&loaded) => Err(ExitCode::from(2)),
             None => Ok((loaded, own)),
             Some(Command::Check) => Err(print_settings(&loaded)),
-            Some(Command::Healthcheck) => Err(healthcheck::run(&loaded.settings.server)),
         }
     });
     match prepared.await {
@@ -151,11 +157,20 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
 /// Tells why the settings cannot be used, and gives the exit code for it.
 fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
     complain(error);
-    match (command, error) {
+    match command {
         // Docker keeps every code but 0 and 1 for itself.
-        (Some(Command::Healthcheck), _) | (_, Error::File { .. }) => ExitCode::from(1),
-        (_, Error::Invalid(_)) => ExitCode::from(2),
+        Some(Command::Healthcheck) => ExitCode::from(1),
+        None | Some(Command::Check) => ExitCode::from(2),
     }
+}
+
+/// Whether this program can do what the settings ask it for; else it is told what not.
+fn can_be_run(loaded: &Loaded) -> bool {
+    let faults = Checks::faults(&loaded.settings.readiness.checks);
+    for fault in &faults {
+        complain(fault);
+    }
+    faults.is_empty()
 }
 
 /// Prints the effective settings, one a line, aligned.
@@ -165,11 +180,9 @@ fn print_settings(loaded: &Loaded) -> ExitCode {
         .iter()
         .map(|entry| (format!("{} = {}", entry.key, entry.value), &entry.origin))
         .collect();
-    let width = rows
-        .iter()
-        .map(|(row, _)| row.chars().count())
-        .max()
-        .unwrap_or(0);
+    // A list of readiness checks is longer than a line, and moves no other row's origin.
+    let widths = rows.iter().map(|(row, _)| row.chars().count());
+    let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or(0);
     let mut text = String::new();
     for (row, origin) in rows {
         // Writing to a String cannot fail.

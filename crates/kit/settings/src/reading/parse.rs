@@ -63,14 +63,17 @@ pub(crate) fn text_if(raw: &Raw, allowed: &str, rule: impl Fn(&str) -> bool) -> 
     }
 }
 
-fn has_chars(text: &str, count: RangeInclusive<usize>) -> bool {
+pub(crate) fn has_chars(text: &str, count: RangeInclusive<usize>) -> bool {
     count.contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// A name for people.
 pub(crate) fn label(raw: &Raw) -> Parsed<String> {
-    let allowed = "must be 1 to 64 characters without control characters";
-    text_if(raw, allowed, |text| has_chars(text, 1..=64))
+    // It is shown to everybody, and a URL in the wrong place may have a password in it.
+    let allowed = "must be 1 to 64 characters without control characters, and no URL";
+    text_if(raw, allowed, |text| {
+        has_chars(text, 1..=64) && !text.contains("://")
+    })
 }
 
 /// `true` or `false`, exactly.
@@ -185,19 +188,6 @@ pub(crate) fn workers(raw: &Raw) -> Parsed<Workers> {
             || raw.refuse("must be \"auto\" or a whole number from 1 to 512", false),
             |number| Ok(Workers::Fixed(number)),
         )
-}
-
-/// What `env_logger` takes.
-pub(crate) fn log_filter(raw: &Raw) -> Parsed<String> {
-    text_if(
-        raw,
-        "must be a log filter such as `info` or `info,berth_kit=debug`",
-        |text| {
-            has_chars(text, 1..=1024)
-                && !text.trim().is_empty()
-                && env_filter::Builder::new().try_parse(text).is_ok()
-        },
-    )
 }
 
 /// `text` or `json`.

@@ -297,7 +297,7 @@ fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// Levenshtein's: how many bytes to insert, delete or replace.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = row[0];
@@ -311,14 +311,22 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// In quotes, and not whole. A URL may be in the wrong place, and its password with it.
+fn shown(text: &str) -> String {
+    const LIMIT: usize = 80;
+    match text.split_once("://") {
+        Some((scheme, _)) => quote(&format!("{scheme}://…"), LIMIT),
+        None => quote(text, LIMIT),
+    }
+}
+
 impl Raw {
     /// A faulty value for a person to recognise; `None` where a table or list stands in its place,
     /// which `problem` says.
     pub(crate) fn shown(&self) -> Option<String> {
-        const LIMIT: usize = 80;
         match self {
-            Self::Text(text) => Some(quote(&text.to_string_lossy(), LIMIT)),
-            Self::Typed(ValueKind::String(text)) => Some(quote(text, LIMIT)),
+            Self::Text(text) => Some(shown(&text.to_string_lossy())),
+            Self::Typed(ValueKind::String(text)) => Some(shown(text)),
             Self::Typed(ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil) => None,
             // With its point, which is what is wrong with it.
             Self::Typed(ValueKind::Float(number)) => Some(format!("{number:?}")),

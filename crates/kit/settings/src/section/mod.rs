@@ -1,7 +1,6 @@
 //! Sections of the service's own, read by serde.
 
 pub mod duration;
-pub(crate) mod secret;
 mod value;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -15,13 +14,13 @@ use serde::{
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
-use secret::{MASK, NOT_SHOWN, SAFE};
 use value::{Problem, Value};
 
 use crate::reading::described::{Described, Document};
 use crate::reading::fault::{Fault, Origin, is_secret, quote};
 use crate::reading::layers::Raw;
 use crate::reading::reader::{Reader, UNSET};
+use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 use crate::settings::Settings;
 
 /// The settings of a service: Berth's, and its own.

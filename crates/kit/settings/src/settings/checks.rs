@@ -12,6 +12,7 @@ use crate::reading::fault::{Fault, Origin, cut, quote};
 use crate::reading::layers::{self, Raw};
 use crate::reading::parse;
 use crate::reading::reader::{Reader, Render};
+use crate::secret::{SecretUrl, UrlError};
 
 /// The key of the list.
 pub(crate) const KEY: &str = "readiness.checks";
@@ -43,7 +44,7 @@ pub struct ReadinessCheck {
 /// What a check asks: a URL, whose password is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
-    url: Url,
+    url: SecretUrl,
     protocol: Protocol,
     host: String,
 }
@@ -67,7 +68,7 @@ impl Target {
     /// The URL, with the password in it.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.url
+        self.url.expose()
     }
 
     /// How to ask, by the URL's scheme.
@@ -91,22 +92,14 @@ impl Target {
             Protocol::Redis => 6379,
             Protocol::Postgres => 5432,
         };
-        self.url.port().unwrap_or(by_scheme)
+        self.url().port().unwrap_or(by_scheme)
     }
 }
 
-/// Without the password, and without the query, where some put it.
+/// Without what may be secret in it.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut url = self.url.clone();
-        // These fail for a URL without a host, which this one has.
-        if url.password().is_some() {
-            let _ = url.set_password(Some("********"));
-        }
-        if url.query().is_some() {
-            url.set_query(Some("********"));
-        }
-        f.write_str(url.as_str())
+        fmt::Display::fmt(&self.url, f)
     }
 }
 
@@ -130,9 +123,13 @@ fn protocol(scheme: &str) -> Option<Protocol> {
 fn target(raw: &Raw) -> Result<Target, String> {
     const SCHEMES: &str = "must be a URL such as tcp://host:port, http://host/path, https://host/path, \
                            redis://:password@host:6379/0 or postgres://user:password@host/database";
-    let Some(url) = raw.text().and_then(|text| Url::parse(text).ok()) else {
-        return raw.refuse(SCHEMES, true);
+    let parsed = raw.text().map(str::parse::<SecretUrl>);
+    let secret = match parsed {
+        Some(Ok(url)) => url,
+        Some(Err(UrlError::Password)) => return Err(UrlError::Password.to_string()),
+        _ => return raw.refuse(SCHEMES, true),
     };
+    let url = secret.expose();
     let Some(protocol) = protocol(url.scheme()) else {
         return Err(format!("{SCHEMES}; not `{}:`", url.scheme()));
     };
@@ -151,7 +148,7 @@ fn target(raw: &Raw) -> Result<Target, String> {
     }
     let host = host.to_owned();
     Ok(Target {
-        url,
+        url: secret,
         protocol,
         host,
     })

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::reading::fault::Fault;
 use crate::reading::reader::Reader;
 use crate::reading::values::{LogFormat, Workers};
-use crate::reading::{layers, parse};
+use crate::reading::{layers, log_filter, parse};
 use crate::service_name::ServiceName;
 
 /// The settings of the service. All of them hold: see [`load`](crate::load()).
@@ -202,7 +202,7 @@ impl Settings {
                 checks: checks::take(r),
             },
             log: Log {
-                filter: r.take("log.filter", parse::log_filter),
+                filter: r.take("log.filter", log_filter::log_filter),
                 format: r.take("log.format", parse::log_format),
                 access: r.take("log.access", parse::boolean),
                 probes: r.take("log.probes", parse::boolean),

@@ -137,7 +137,7 @@ fn variables_that_are_not_text() {
         [
             "\"\u{fffd}\" (environment variable BERTH__\u{fffd}): unknown key",
             "app.name = \"\u{fffd}\" (environment variable BERTH__APP__NAME): \
-         must be 1 to 64 characters without control characters; this is not UTF-8",
+         must be 1 to 64 characters without control characters, and no URL; this is not UTF-8",
             "server.port = \"80\u{fffd}\" (environment variable PORT): \
          must be a whole number from 0 to 65535; this is not UTF-8",
         ]

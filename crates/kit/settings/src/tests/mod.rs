@@ -158,3 +158,4 @@ mod readiness_checks;
 mod reference;
 mod refusals;
 mod reload;
+mod secrets;

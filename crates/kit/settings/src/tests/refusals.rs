@@ -48,7 +48,8 @@ fn sections_and_keys_are_not_mistaken() {
         problems(from_file("a.toml", "server.port.x = 1\n")),
         [problem]
     );
-    let problem = "app.name: must be 1 to 64 characters without control characters, not a list";
+    let problem =
+        "app.name: must be 1 to 64 characters without control characters, and no URL, not a list";
     assert_eq!(
         problems(from_file("a.toml", "app.name = ['a']\n")),
         [problem]
@@ -65,7 +66,7 @@ fn sections_and_keys_are_not_mistaken() {
 #[test]
 fn a_file_has_strict_types() {
     let number = "must be a whole number from 0 to 65535";
-    let label = "must be 1 to 64 characters without control characters";
+    let label = "must be 1 to 64 characters without control characters, and no URL";
     for (text, problem) in [
         ("server.port = '8080'", format!("server.port = \"8080\": {number}, without quotes")),
         ("server.port = 'x'", format!("server.port = \"x\": {number}")),

@@ -165,6 +165,56 @@ fn healthcheck_is_unhealthy_on_anything_but_200() {
     );
 }
 
+/// Whatever is wrong with the settings, it is the same to whoever starts the program and to whoever asks `check`.
+#[track_caller]
+fn refused(environment: &[(&str, &str)], says: &str) {
+    for args in [&["check"][..], &[]] {
+        let output = run(environment, args);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(says), "{args:?}: {text}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "check-redis"))]
+fn check_passes_nothing_that_the_program_cannot_do() {
+    let checks = "[{ name = 'cache', url = 'redis://:hunter2@cache' }]";
+    refused(
+        &[("BERTH__READINESS__CHECKS", checks)],
+        "cargo feature check-redis",
+    );
+}
+
+#[test]
+fn a_filter_that_would_silence_the_log_is_refused() {
+    for (filter, says) in [
+        ("warning", "did you mean `warn`?"),
+        ("info:berth", "did you mean `info,berth=info`?"),
+        ("berth_kit", "write `info,berth_kit=trace`"),
+    ] {
+        refused(&[("BERTH__LOG__FILTER", filter)], says);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_fault_of_the_settings() {
+    let environment = [("BERTH_CONFIG", "/nowhere/settings.toml")];
+    refused(&environment, "/nowhere/settings.toml");
+    // Docker knows no other code.
+    assert_eq!(run(&environment, &["healthcheck"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_long_value_moves_no_other_origin() {
+    let checks = "[{ name = 'a', url = 'tcp://127.0.0.1:1' }]";
+    let text = stdout(&run(&[("BERTH__READINESS__CHECKS", checks)], &["check"]));
+    for row in text.lines().filter(|row| !row.starts_with("readiness.")) {
+        let at = row.find("  # ").unwrap();
+        assert!(at <= 60, "{row}");
+    }
+}
+
 fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
 }

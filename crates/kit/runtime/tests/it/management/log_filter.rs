@@ -60,6 +60,7 @@ fn the_log_filter_changes_for_a_while() {
         r#"{ "filter": 1 }"#,
         r#"{ "filter": "" }"#,
         r#"{ "filter": "a=b=c" }"#,
+        r#"{ "filter": "warning" }"#,
         r#"{ "filter": "info", "for": "0s" }"#,
         r#"{ "filter": "info", "for": "25h" }"#,
         r#"{ "filter": "info", "for": 5 }"#,

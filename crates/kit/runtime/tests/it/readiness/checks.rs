@@ -221,7 +221,7 @@ fn what_was_not_built_in_is_said_at_the_start() {
     .output()
     .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     for word in ["built without", "check-https"] {
         assert!(text.contains(word), "{text}");
     }

@@ -118,7 +118,7 @@ fn https_of_all_kinds() {
     ])
     .output()
     .unwrap();
-    assert_eq!(none.status.code(), Some(1));
+    assert_eq!(none.status.code(), Some(2));
     let text = String::from_utf8(none.stderr).unwrap();
     assert!(text.contains("the CA bundle /none.pem"), "{text}");
 }

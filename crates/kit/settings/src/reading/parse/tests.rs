@@ -152,30 +152,6 @@ fn metrics_paths() {
 }
 
 #[test]
-fn log_filters() {
-    for text in [
-        "info",
-        "off",
-        "info,berth_kit=debug",
-        "berth::http=trace",
-        "info/needle",
-    ] {
-        assert_eq!(log_filter(&raw(text)).as_deref(), Ok(text));
-    }
-    for text in [
-        "",
-        " ",
-        "a=b",
-        "a=b=c",
-        "info/a/b",
-        "in\nfo",
-        &"a".repeat(1025),
-    ] {
-        assert!(log_filter(&raw(text)).is_err(), "{text}");
-    }
-}
-
-#[test]
 fn labels() {
     for text in ["a", " ", "é", &"é".repeat(64)] {
         assert_eq!(label(&raw(text)).as_deref(), Ok(text));

@@ -117,8 +117,10 @@ impl std::str::FromStr for SecretUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let url = Url::parse(text)?;
-        let (scheme, after) = text.split_once("://").ok_or(UrlError::NoServer)?;
+        let Some((scheme, after)) = text.split_once("://") else {
+            Url::parse(text)?;
+            return Err(UrlError::NoServer);
+        };
         let end = after.find(['/', '?', '#', '\\']).unwrap_or(after.len());
         let (authority, rest) = after.split_at(end);
         let path = rest.split(['?', '#']).next().unwrap_or_default();
@@ -132,7 +134,7 @@ impl std::str::FromStr for SecretUrl {
         if in_path || (is_odd && rest.contains('@')) {
             return Err(UrlError::Password);
         }
-        Ok(Self(url))
+        Ok(Self(Url::parse(text)?))
     }
 }
 
