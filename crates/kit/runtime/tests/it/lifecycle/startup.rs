@@ -95,7 +95,7 @@ fn a_file_that_cannot_be_read() {
     let missing = dir.path().join("missing.toml");
     for path in [missing.as_path(), dir.path()] {
         let (code, said) = fails(berth(&[]).arg("--config").arg(path));
-        assert_eq!(code, 1, "{said}");
+        assert_eq!(code, 2, "{said}");
         assert!(said.contains(path.to_str().unwrap()), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
