@@ -2,8 +2,8 @@
 //! target to it, at every level, and the only one that is logged.
 
 use super::layers::Raw;
+use super::meant::distance;
 use super::parse::{has_chars, text_if};
-use super::reader::distance;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 

@@ -8,6 +8,7 @@ use config::ValueKind;
 use super::described::Described;
 use super::fault::{Fault, Faults, Origin, cut, is_secret, quote};
 use super::layers::{Layer, Leaf, Raw};
+use super::meant::nearest;
 use super::values::{LogFormat, Workers};
 use crate::service_name::ServiceName;
 
@@ -272,45 +273,6 @@ fn is_in(key: &str, section: &str) -> bool {
         .is_some_and(|(before, _)| before == section)
 }
 
-/// The known key that was probably meant: a slip of two letters away, or the name without its
-/// section.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let key = key.replace('"', "").to_ascii_lowercase();
-    if key.len() > 64 {
-        return None;
-    }
-    let (far, near) = known
-        .iter()
-        .map(|known| (distance(known, &key), *known))
-        .min()?;
-    let without_section = || {
-        known
-            .iter()
-            .copied()
-            .find(|known| known.split_once('.').is_some_and(|(_, name)| name == key))
-    };
-    if far <= 2 {
-        Some(near)
-    } else {
-        without_section()
-    }
-}
-
-/// Levenshtein's: how many bytes to insert, delete or replace.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 /// In quotes, and not whole. A URL may be in the wrong place, and its password with it.
 fn shown(text: &str) -> String {
     const LIMIT: usize = 80;
@@ -368,37 +330,5 @@ mod tests {
             faults[0].to_string(),
             "db.api-key (environment variable X): must be long"
         );
-    }
-
-    #[test]
-    fn finds_what_was_probably_meant() {
-        let known = ["app.name", "server.port", "shutdown.timeout", "log.format"];
-        for (key, meant) in [
-            ("server.prot", Some("server.port")),
-            ("servr.port", Some("server.port")),
-            ("Server.Port", Some("server.port")),
-            ("\"server.port\"", Some("server.port")),
-            ("timeout", Some("shutdown.timeout")),
-            ("app.nam", Some("app.name")),
-            ("database.url", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(key, &known), meant, "{key}");
-        }
-        assert_eq!(nearest(&"x".repeat(1 << 20), &known), None);
-        assert_eq!(nearest("server.port", &[]), None);
-    }
-
-    #[test]
-    fn distance_counts_edits() {
-        for (a, b, edits) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-            ("ab", "ba", 2),
-        ] {
-            assert_eq!(distance(a, b), edits, "{a} {b}");
-            assert_eq!(distance(b, a), edits, "{b} {a}");
-        }
     }
 }
