@@ -100,10 +100,15 @@ class Copy(unittest.TestCase):
                     self.assertNotIn("Berth", text, path)
 
     def test_2_the_checks_of_the_copy_pass(self):
-        run(self.copy, "just", "lint")
-        # The kit is the same to the byte: what its other tests would find in the copy, they find here.
-        chosen = [] if ALL else ["--lib", "--test", "service", "--test", "settings"]
-        run(self.copy, "cargo", "test", "--workspace", "--locked", *chosen)
+        # The kit is the same to the byte: what would be found in the copy's, is found here.
+        if ALL:
+            run(self.copy, "just", "lint")
+            run(self.copy, "cargo", "test", "--workspace", "--locked")
+        else:
+            own = ["--workspace", "--locked", "--test", "service", "--test", "settings"]
+            run(self.copy, "cargo", "fmt", "--all", "--check")
+            run(self.copy, "cargo", "clippy", *own, "--lib", "--bins", "--", "-D", "warnings")
+            run(self.copy, "cargo", "test", *own)
         program = new.BERTH / "target" / "debug" / NAME
         said = run(self.copy, str(program), "check", MY_SHOP__SERVER__PORT="7000")
         self.assertRegex(said, r"server\.port = 7000 +# environment variable MY_SHOP__SERVER__PORT")

@@ -7,6 +7,7 @@
 //! PORT=8080 berth-bench axum         axum with metrics, a JSON log, request ids and a timeout
 //! ```
 
+#[cfg(feature = "axum")]
 mod axum;
 
 use std::env;
@@ -28,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         .parse()
         .context("PORT is not a port")?;
     let workers: usize = env::var("BERTH__SERVER__WORKERS").map_or(Ok(1), |n| n.parse())?;
+    #[cfg(feature = "axum")]
     if kind == "axum" {
         return axum::serve(port, workers);
     }
