@@ -19,7 +19,8 @@ import tomllib
 BERTH = pathlib.Path(__file__).resolve().parent.parent
 
 # Of no use to a service: what measures Berth, shows it, and makes services of it.
-LEFT_OUT = (".ci/kit", ".ci/nightly", "CHANGELOG.md", "README.md", "crates/bench/", "crates/fuzz/", "examples/", "scripts/")
+LEFT_OUT = (".ci/kit", ".ci/nightly", "CHANGELOG.md", "README.md",
+            "crates/bench/", "crates/fuzz/", "examples/", "scripts/")
 # The kit's, to the byte.
 KIT = "crates/kit/"
 # Where a word with a capital names the service; elsewhere it names the kit.

@@ -47,7 +47,7 @@ use std::{mem::ManuallyDrop, process::ExitCode};
 
 use actix_rt::System;
 
-/// WebSockets, in the version that fits.
+/// WebSocket, in the version that fits.
 pub use actix_ws;
 pub use anyhow::Result;
 pub use berth_kit_health::Dependency;
