@@ -65,10 +65,12 @@ impl Limits {
 
     /// Has whoever reads the body of `req` read it within the limits.
     pub(crate) fn hold(&self, req: &mut ServiceRequest, request: &RequestContext) {
+        if matches!(req.parts().1, Payload::None) {
+            return;
+        }
         let announced = req.headers().get(header::CONTENT_LENGTH);
         // What comes on an upgraded connection is no body: it has no length, and the application limits it.
-        let has_body = announced.is_some() || req.headers().contains_key(header::TRANSFER_ENCODING);
-        if !has_body || matches!(req.parts().1, Payload::None) {
+        if announced.is_none() && !req.headers().contains_key(header::TRANSFER_ENCODING) {
             return;
         }
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());

@@ -296,6 +296,7 @@ pub(crate) fn convert_head(
     let mut buffer = BytesMut::with_capacity(lengths);
     let headers = answer.headers_mut();
     headers.reserve(head.headers.len() + 2);
+    let mut has_date = false;
     for (name, value) in &head.headers {
         match *name {
             // hyper says how the body is sent, and whether the connection goes on.
@@ -307,6 +308,7 @@ pub(crate) fn convert_head(
             {
                 return None;
             }
+            actix_header::DATE => has_date = true,
             _ => {}
         }
         let name = header::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
@@ -314,8 +316,8 @@ pub(crate) fn convert_head(
         let value: Bytes = buffer.split().freeze();
         headers.append(name, header::HeaderValue::from_maybe_shared(value).ok()?);
     }
-    if !headers.contains_key(header::DATE) {
-        headers.insert(header::DATE, date::now());
+    if !has_date {
+        headers.append(header::DATE, date::now());
     }
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(
