@@ -31,7 +31,8 @@ can_instrument >"$scratch/probe" 2>&1 ||
 [ -n "${CXX:-}" ] || command -v c++ >/dev/null ||
     skip "the fuzzer's engine needs a C++ compiler (Debian: apt-get install g++)"
 
-cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz
+# It only starts what others build, so how fast it is itself does not matter.
+cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked --debug cargo-fuzz
 # cargo fuzz has no --locked, and would write a lock file that fell behind anew.
 cargo metadata --locked --format-version 1 >/dev/null
 cargo fuzz build --fuzz-dir . -s none
