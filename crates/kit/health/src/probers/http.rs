@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use super::kept::{self, Ask};
 #[cfg(feature = "check-https")]
 use crate::error::CheckError;
-use crate::readiness::{Attempt, Cause, Check};
+use crate::readiness::{Cause, Check};
 use actix_rt::net::TcpStream;
 use berth_kit_settings::{ReadinessCheck, Target};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -26,7 +27,6 @@ type Connection = SendRequest<Empty<Bytes>>;
 struct Http {
     target: Target,
     status: RangeInclusive<u16>,
-    connection: Option<Connection>,
     #[cfg(feature = "check-https")]
     tls: Option<Tls>,
 }
@@ -38,10 +38,9 @@ struct Tls {
 }
 
 pub(super) fn plain(check: &ReadinessCheck) -> Box<dyn Check> {
-    Box::new(Http {
+    kept::check(Http {
         target: check.target.clone(),
         status: check.status.clone(),
-        connection: None,
         #[cfg(feature = "check-https")]
         tls: None,
     })
@@ -75,10 +74,9 @@ pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> 
         name: check.name.clone(),
         source: error.into(),
     })?;
-    Ok(Box::new(Http {
+    Ok(kept::check(Http {
         target: check.target.clone(),
         status: check.status.clone(),
-        connection: None,
         tls: Some(Tls {
             connector: Arc::new(config).into(),
             name,
@@ -86,31 +84,28 @@ pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> 
     }))
 }
 
-impl Check for Http {
-    fn check(&mut self) -> Attempt<'_> {
-        Box::pin(async {
-            // Taken out until the answer is read: an attempt that is dropped drops it as well.
-            let kept = match self.connection.take() {
-                // A server may close an idle connection whenever it likes.
-                Some(mut connection) => connection.ready().await.ok().map(|()| connection),
-                None => None,
-            };
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
-            let response = connection.send_request(self.request()?).await?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), MAX_BODY_BYTES);
-            if body.collect().await.is_ok() {
-                self.connection = Some(connection);
-            }
-            if self.status.contains(&status) {
-                Ok(())
-            } else {
-                Err(format!("status {status}").into())
-            }
-        })
+impl Ask for Http {
+    type Connection = Connection;
+
+    async fn connect(&self) -> Result<Connection, Cause> {
+        let stream = TcpStream::connect((self.target.host(), self.target.port())).await?;
+        #[cfg(feature = "check-https")]
+        if let Some(tls) = &self.tls {
+            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+            return start(TokioIo::new(stream)).await;
+        }
+        start(TokioIo::new(stream)).await
+    }
+
+    async fn ask(&self, mut connection: Connection) -> Result<Option<Connection>, Cause> {
+        connection.ready().await?;
+        let response = connection.send_request(self.request()?).await?;
+        let status = response.status().as_u16();
+        if !self.status.contains(&status) {
+            return Err(format!("status {status}").into());
+        }
+        let body = Limited::new(response.into_body(), MAX_BODY_BYTES);
+        Ok(body.collect().await.is_ok().then_some(connection))
     }
 }
 
@@ -123,16 +118,6 @@ impl Http {
             .header(HOST, host)
             .header(USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())?)
-    }
-
-    async fn connect(&self) -> Result<Connection, Cause> {
-        let stream = TcpStream::connect((self.target.host(), self.target.port())).await?;
-        #[cfg(feature = "check-https")]
-        if let Some(tls) = &self.tls {
-            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
-            return start(TokioIo::new(stream)).await;
-        }
-        start(TokioIo::new(stream)).await
     }
 }
 

@@ -2,6 +2,12 @@
 
 #[cfg(feature = "check-http")]
 mod http;
+#[cfg(any(
+    feature = "check-http",
+    feature = "check-postgres",
+    feature = "check-redis"
+))]
+mod kept;
 #[cfg(feature = "check-postgres")]
 mod postgres;
 #[cfg(feature = "check-redis")]

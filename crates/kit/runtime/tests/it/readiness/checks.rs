@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::process::berth;
 use crate::process::{Berth, free_port};
 
-use super::{INTERVAL, api_is_not_slower, check, follows, ready, start, stays};
+use super::{INTERVAL, api_is_not_slower, check, follows, impatient, ready, start, stays};
 
 fn lines(server: &Berth, text: &str) -> usize {
     server
@@ -208,6 +208,41 @@ fn one_connection_is_used_again_and_again() {
         thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
+    server.stop();
+}
+
+#[test]
+fn a_kept_connection_that_the_server_closes_is_no_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&connections);
+    // One answer, and what comes then finds the connection closing.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            thread::spawn(|| {
+                let mut stream = BufReader::new(stream.unwrap());
+                for answer in ["HTTP/1.1 204 No Content\r\n\r\n", ""] {
+                    let mut line = String::new();
+                    while line != "\r\n" {
+                        line.clear();
+                        stream.read_line(&mut line).unwrap();
+                    }
+                    stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    let server = start(&impatient(&check(&url, "")));
+    follows(&server, 200, "it answers");
+    stays(
+        &server,
+        200,
+        "it closes the connections that it has answered on",
+    );
+    assert!(connections.load(Ordering::Relaxed) >= 3);
+    assert_eq!(lines(&server, "readiness check dep failed"), 0);
     server.stop();
 }
 

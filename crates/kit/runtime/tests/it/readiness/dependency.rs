@@ -60,7 +60,7 @@ pub(crate) fn wait_for_port(port: u16) {
     }
 }
 
-pub(crate) fn redis(port: u16) -> Dependency {
+pub(crate) fn redis(port: u16, more: &[&str]) -> Dependency {
     let folder = tempfile::tempdir().unwrap();
     let child = Command::new("redis-server")
         .args([
@@ -72,6 +72,7 @@ pub(crate) fn redis(port: u16) -> Dependency {
             "right word",
         ])
         .args(["--port", &port.to_string()])
+        .args(more)
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .spawn()

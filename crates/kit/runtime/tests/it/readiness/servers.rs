@@ -1,11 +1,16 @@
 //! Checks of real servers of other kinds.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use crate::process::{Berth, berth, free_port};
 
 use super::{
     api_is_not_slower, check,
     dependency::{Dependency, postgres, redis, tls, wait_for_port},
-    follows, start, stays,
+    follows, impatient, ready, start, stays,
 };
 
 /// Down at the start, up, hanging, going on, killed, back.
@@ -33,10 +38,10 @@ fn the_whole_story(url: &str, run: impl Fn() -> Dependency) {
 fn redis_of_all_kinds() {
     let port = free_port();
     the_whole_story(&format!("redis://:right%20word@127.0.0.1:{port}/1"), || {
-        redis(port)
+        redis(port, &[])
     });
 
-    let dependency = redis(port);
+    let dependency = redis(port, &[]);
     let mut server = start(&check(&format!("redis://:wrong@127.0.0.1:{port}/1"), ""));
     let line = server.wait_for_log("readiness check dep failed");
     assert!(line.to_lowercase().contains("pass"), "{line}");
@@ -44,6 +49,53 @@ fn redis_of_all_kinds() {
     assert!(!server.log().concat().contains("wrong"));
     let server = start(&check(&format!("redis://127.0.0.1:{port}"), ""));
     stays(&server, 503, "there is no password");
+    drop(dependency);
+}
+
+/// Whatever the other side does with connections that nobody uses, it is there. For some intervals.
+fn no_attempt_fails(url: &str, interval: Duration) {
+    let seconds = interval.as_secs();
+    let check = format!(
+        "[{{ name = 'dep', url = '{url}', interval = '{seconds}s', timeout = '1s', failure_threshold = 1 }}]"
+    );
+    let server = start(&check);
+    follows(&server, 200, "it is there");
+    let end = Instant::now() + interval * 3 + Duration::from_secs(1);
+    while Instant::now() < end {
+        assert_eq!(ready(&server).0, 200);
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs redis-server: just test-readiness"]
+fn a_connection_closed_by_redis_of_all_kinds() {
+    let port = free_port();
+    let dependency = redis(port, &["--timeout", "2"]);
+    let url = format!("redis://:right%20word@127.0.0.1:{port}");
+    no_attempt_fails(&url, Duration::from_secs(4));
+    // And one that has ended with the server.
+    let server = start(&impatient(&check(&url, "")));
+    follows(&server, 200, "it is there");
+    drop(dependency);
+    follows(&server, 503, "it is gone");
+    let dependency = redis(port, &[]);
+    follows(&server, 200, "it came back");
+    stays(&server, 200, "and stays");
+    drop(dependency);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: just test-readiness"]
+fn a_connection_closed_by_postgres_of_all_kinds() {
+    let port = free_port();
+    let dependency = postgres(port, "word");
+    let closes = "options=-c%20idle_session_timeout%3D1s";
+    no_attempt_fails(
+        &format!("postgres://app:word@127.0.0.1:{port}/postgres?{closes}"),
+        Duration::from_secs(2),
+    );
     drop(dependency);
 }
 
