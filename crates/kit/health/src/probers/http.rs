@@ -3,20 +3,23 @@
 use std::ops::RangeInclusive;
 
 use super::kept::{self, Ask};
-#[cfg(feature = "check-https")]
-use crate::error::CheckError;
-use crate::readiness::{Cause, Check};
+use crate::{
+    error::CheckError,
+    readiness::{Cause, Check},
+};
 use actix_rt::net::TcpStream;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use berth_kit_settings::{ReadinessCheck, Target};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
     Request,
     body::Bytes,
     client::conn::http1::{SendRequest, handshake},
-    header::{HOST, USER_AGENT},
+    header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT},
     rt::{Read, Write},
 };
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 
 /// How much of an answer is read, so that its connection can be used again. A health check that
 /// says more than that costs a connection each time.
@@ -27,6 +30,7 @@ type Connection = SendRequest<Empty<Bytes>>;
 struct Http {
     target: Target,
     status: RangeInclusive<u16>,
+    authorization: Option<HeaderValue>,
     #[cfg(feature = "check-https")]
     tls: Option<Tls>,
 }
@@ -37,13 +41,14 @@ struct Tls {
     name: rustls::pki_types::ServerName<'static>,
 }
 
-pub(super) fn plain(check: &ReadinessCheck) -> Box<dyn Check> {
-    kept::check(Http {
+pub(super) fn plain(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
+    Ok(kept::check(Http {
         target: check.target.clone(),
         status: check.status.clone(),
+        authorization: authorization(check)?,
         #[cfg(feature = "check-https")]
         tls: None,
-    })
+    }))
 }
 
 /// Verifies against the system's CA bundle, which the image has; `SSL_CERT_FILE` names another.
@@ -77,11 +82,33 @@ pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> 
     Ok(kept::check(Http {
         target: check.target.clone(),
         status: check.status.clone(),
+        authorization: authorization(check)?,
         tls: Some(Tls {
             connector: Arc::new(config).into(),
             name,
         }),
     }))
+}
+
+/// The URL's credentials as a header, by RFC 7617.
+fn authorization(check: &ReadinessCheck) -> Result<Option<HeaderValue>, CheckError> {
+    let url = check.target.url();
+    let password = url.password();
+    if url.username().is_empty() && password.is_none() {
+        return Ok(None);
+    }
+    let mut credentials: Vec<u8> = percent_decode_str(url.username()).collect();
+    if credentials.contains(&b':') {
+        let problem = "the user name has a colon in it, where a password would begin";
+        return Err(CheckError::refused(check, problem));
+    }
+    credentials.push(b':');
+    credentials.extend(percent_decode_str(password.unwrap_or_default()));
+    let header = format!("Basic {}", BASE64_STANDARD.encode(credentials));
+    let mut header = HeaderValue::try_from(header)
+        .map_err(|error| CheckError::refused(check, error.to_string()))?;
+    header.set_sensitive(true);
+    Ok(Some(header))
 }
 
 impl Ask for Http {
@@ -114,10 +141,15 @@ impl Http {
         let url = self.target.url();
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        Ok(Request::get(target)
+        let mut request = Request::get(target)
             .header(HOST, host)
             .header(USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())?)
+            .body(Empty::new())?;
+        if let Some(authorization) = &self.authorization {
+            let headers = request.headers_mut();
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
     }
 }
 

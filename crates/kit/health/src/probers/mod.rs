@@ -23,7 +23,7 @@ pub(crate) fn of(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
     Ok(match check.target.protocol() {
         Protocol::Tcp => tcp::new(check),
         #[cfg(feature = "check-http")]
-        Protocol::Http => http::plain(check),
+        Protocol::Http => http::plain(check)?,
         #[cfg(feature = "check-https")]
         Protocol::Https => http::tls(check)?,
         #[cfg(feature = "check-redis")]
