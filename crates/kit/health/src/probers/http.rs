@@ -9,7 +9,7 @@ use crate::{
 };
 use actix_rt::net::TcpStream;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use berth_kit_settings::{ReadinessCheck, Target};
+use berth_kit_settings::{ReadinessCheck, SecretUrl};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
     Request,
@@ -20,6 +20,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
+use url::Url;
 
 /// How much of an answer is read, so that its connection can be used again. A health check that
 /// says more than that costs a connection each time.
@@ -28,7 +29,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 type Connection = SendRequest<Empty<Bytes>>;
 
 struct Http {
-    target: Target,
+    url: Url,
     status: RangeInclusive<u16>,
     authorization: Option<HeaderValue>,
     #[cfg(feature = "check-https")]
@@ -41,11 +42,11 @@ struct Tls {
     name: rustls::pki_types::ServerName<'static>,
 }
 
-pub(super) fn plain(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
+pub(super) fn plain(check: &ReadinessCheck, url: &SecretUrl) -> Result<Box<dyn Check>, CheckError> {
     Ok(kept::check(Http {
-        target: check.target.clone(),
+        url: url.expose().clone(),
         status: check.status.clone(),
-        authorization: authorization(check)?,
+        authorization: authorization(check, url.expose())?,
         #[cfg(feature = "check-https")]
         tls: None,
     }))
@@ -53,7 +54,7 @@ pub(super) fn plain(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError
 
 /// Verifies against the system's CA bundle, which the image has; `SSL_CERT_FILE` names another.
 #[cfg(feature = "check-https")]
-pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
+pub(super) fn tls(check: &ReadinessCheck, url: &SecretUrl) -> Result<Box<dyn Check>, CheckError> {
     use std::sync::Arc;
 
     use rustls::{
@@ -74,15 +75,15 @@ pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> 
     let config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from(check.target.host().to_owned());
+    let name = ServerName::try_from(host(url.expose()).to_owned());
     let name = name.map_err(|error| CheckError::NoServerName {
         name: check.name.clone(),
         source: error.into(),
     })?;
     Ok(kept::check(Http {
-        target: check.target.clone(),
+        url: url.expose().clone(),
         status: check.status.clone(),
-        authorization: authorization(check)?,
+        authorization: authorization(check, url.expose())?,
         tls: Some(Tls {
             connector: Arc::new(config).into(),
             name,
@@ -90,9 +91,13 @@ pub(super) fn tls(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> 
     }))
 }
 
+/// The host without an IPv6 address's brackets.
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+}
+
 /// The URL's credentials as a header, by RFC 7617.
-fn authorization(check: &ReadinessCheck) -> Result<Option<HeaderValue>, CheckError> {
-    let url = check.target.url();
+fn authorization(check: &ReadinessCheck, url: &Url) -> Result<Option<HeaderValue>, CheckError> {
     let password = url.password();
     if url.username().is_empty() && password.is_none() {
         return Ok(None);
@@ -115,7 +120,11 @@ impl Ask for Http {
     type Connection = Connection;
 
     async fn connect(&self) -> Result<Connection, Cause> {
-        let stream = TcpStream::connect((self.target.host(), self.target.port())).await?;
+        let stream = TcpStream::connect((
+            host(&self.url),
+            self.url.port_or_known_default().unwrap_or(80),
+        ))
+        .await?;
         #[cfg(feature = "check-https")]
         if let Some(tls) = &self.tls {
             let stream = tls.connector.connect(tls.name.clone(), stream).await?;
@@ -138,7 +147,7 @@ impl Ask for Http {
 
 impl Http {
     fn request(&self) -> Result<Request<Empty<Bytes>>, Cause> {
-        let url = self.target.url();
+        let url = &self.url;
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
         let mut request = Request::get(target)

@@ -1,13 +1,16 @@
-//! `redis://:password@host:port/database`: it answers PING. A server that is still loading its data
+//! `redis://:password@host:port/database`, or `redis+unix:///socket`: it answers PING. A server that is still loading its data
 //! answers with an error, and so is not ready.
 
 use super::kept::{self, Ask};
-use crate::readiness::{Cause, Check};
-use berth_kit_settings::ReadinessCheck;
+use crate::{
+    error::CheckError,
+    readiness::{Cause, Check},
+};
+use berth_kit_settings::{ReadinessCheck, SecretUrl};
 use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 
 struct Redis {
-    url: String,
+    client: Client,
 }
 
 impl Ask for Redis {
@@ -18,8 +21,8 @@ impl Ask for Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
-        let client = Client::open(&*self.url)?;
-        Ok(client
+        Ok(self
+            .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?)
     }
@@ -33,8 +36,12 @@ impl Ask for Redis {
     }
 }
 
-pub(super) fn new(check: &ReadinessCheck) -> Box<dyn Check> {
-    kept::check(Redis {
-        url: check.target.url().as_str().to_owned(),
-    })
+/// The driver says whether it can ask by this URL.
+pub(super) fn new(check: &ReadinessCheck, url: &SecretUrl) -> Result<Box<dyn Check>, CheckError> {
+    let client = Client::open(url.expose().as_str()).map_err(|error| {
+        // What comes after the dash may quote the URL.
+        let text = error.to_string();
+        CheckError::refused(check, text.split(" - ").next().unwrap_or_default())
+    })?;
+    Ok(kept::check(Redis { client }))
 }

@@ -124,6 +124,87 @@ fn postgres_of_all_kinds() {
     drop(dependency);
 }
 
+/// What the driver can ask by is asked; what it cannot is refused before it is tried, the same by `check`.
+#[test]
+#[ignore = "needs redis-server and PostgreSQL: just test-readiness"]
+fn forms_that_people_paste_of_all_kinds() {
+    let (port, nobody) = (free_port(), free_port());
+    let dependency = postgres(port, "right");
+    let folder = format!("{}/data", dependency.folder());
+    let encoded = folder.replace('/', "%2F");
+    let hosts = format!("127.0.0.1:{nobody},127.0.0.1:{port}");
+    for (url, status) in [
+        (format!("app:right@{hosts}/postgres"), 200),
+        (
+            format!("app:right@{hosts}/postgres?target_session_attrs=read-write"),
+            200,
+        ),
+        (
+            format!("app:right@{hosts}/postgres?target_session_attrs=read-only"),
+            503,
+        ),
+        (
+            format!("app:right@/postgres?host={folder}&port={port}&sslmode=prefer"),
+            200,
+        ),
+        (format!("app:right@{encoded}:{port}/postgres"), 200),
+        (format!("app:wrong@{encoded}:{port}/postgres"), 503),
+    ] {
+        let server = start(&check(&format!("postgres://{url}"), ""));
+        follows(&server, status, &url);
+        server.stop();
+    }
+    let port = free_port();
+    let cache = redis(port, &[]);
+    let folder = cache.folder();
+    for (url, status) in [
+        (
+            format!("redis+unix://{folder}/redis.sock?pass=right%20word&db=1"),
+            200,
+        ),
+        (format!("unix://{folder}/redis.sock?pass=right%20word"), 200),
+        (format!("unix://{folder}/redis.sock"), 503),
+        (
+            format!("valkey://:right%20word@127.0.0.1:{port}/1?protocol=3"),
+            200,
+        ),
+    ] {
+        let server = start(&check(&url, ""));
+        follows(&server, status, &url);
+        server.stop();
+    }
+
+    for (url, says) in [
+        (
+            "postgres://app:hunter2@db/shop?schema=public",
+            "`schema` is an option of other",
+        ),
+        (
+            "postgres://app:hunter2@db/shop?sslmode=verify-full",
+            "sslmode must be disable",
+        ),
+        (
+            "postgres://app:hunter2@db/shop?sslmode=require",
+            "without TLS",
+        ),
+        ("postgres://app:hunter2@db,/shop", "names no host"),
+        ("redis://:hunter2@0.0.0.0", "wildcard"),
+        ("redis://cache?protocol=hunter2", "protocol"),
+        ("redis://:hunter2@a:1,b:2", "several checks"),
+        ("rediss://:hunter2@cache", "without TLS"),
+    ] {
+        let checks = check(url, "");
+        for args in [&["check"][..], &[]] {
+            let mut command = berth(&[("BERTH__READINESS__CHECKS", &checks)]);
+            let output = command.args(args).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{url}: {text}");
+            assert!(text.contains(says), "{url}: {text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs openssl and the feature check-https: just test-readiness"]
 fn https_of_all_kinds() {
