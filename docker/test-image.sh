@@ -174,6 +174,21 @@ check "healthy by its HEALTHCHECK as it is: $plain_healthy ms after the start, a
 code=0
 docker exec --env "PORT=$(free_port)" "$id" /berth healthcheck >/dev/null 2>&1 || code=$?
 check "the probe says no where nothing listens: exit code $code" [ "$code" = 1 ]
+# Nobody but the server knows what was in its settings file when it was started.
+moved=$work/settings/settings.toml
+install -d -m 755 "$work/settings"
+printf '[server]\nhost = "localhost"\nport = %s\n' "$(free_port)" >"$moved"
+chmod 644 "$moved"
+by_file=$(docker run --detach --label "berth-test=$$" --network host --read-only --cap-drop ALL \
+    --security-opt no-new-privileges --memory 32m --pids-limit 64 \
+    --volume "$work/settings:/settings:ro" "$tag" --config /settings/settings.toml)
+plain_healthy=$(healthy_after "$by_file")
+check "healthy where only the server has --config: $plain_healthy ms after the start" [ "$plain_healthy" -le 6000 ]
+echo '[server' >"$moved"
+code=0
+docker exec "$by_file" /berth healthcheck || code=$?
+check "and with a file that has been spoilt since: exit code $code" [ "$code" = 0 ]
+docker rm --force "$by_file" >/dev/null
 # It listens on the name `localhost`, and its HEALTHCHECK has found it by that name: both resolved
 # inside, from /etc/hosts. A name that is not there has to reach DNS and come back with a no.
 check "names resolve inside: 'localhost' is served" [ "$healthy" -le 10000 ]

@@ -3,6 +3,13 @@
 #[cfg(feature = "check-https")]
 use std::{error::Error, path::PathBuf};
 
+#[cfg(any(
+    feature = "check-http",
+    feature = "check-postgres",
+    feature = "check-redis"
+))]
+use berth_kit_settings::ReadinessCheck;
+
 /// Why the readiness checks cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,6 +41,16 @@ pub enum CheckError {
         /// The feature.
         feature: &'static str,
     },
+    /// The URL is none that the program can ask by.
+    #[error("readiness.checks: \"{name}\" cannot ask {target}: {problem}")]
+    Refused {
+        /// The check.
+        name: String,
+        /// What it asks, without the password.
+        target: String,
+        /// Why not, and what to write instead; without what may be secret.
+        problem: String,
+    },
     /// There is no telling whom to trust.
     #[cfg(feature = "check-https")]
     #[error(
@@ -57,6 +74,21 @@ pub enum CheckError {
         /// What is wrong with the host.
         source: Box<dyn Error + Send + Sync>,
     },
+}
+
+#[cfg(any(
+    feature = "check-http",
+    feature = "check-postgres",
+    feature = "check-redis"
+))]
+impl CheckError {
+    pub(crate) fn refused(check: &ReadinessCheck, problem: impl Into<String>) -> Self {
+        Self::Refused {
+            name: check.name.clone(),
+            target: check.target.to_string(),
+            problem: problem.into(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ mod logging;
 mod management;
 mod ports;
 mod reload;
+mod running;
 mod runtime;
 mod tasks;
 

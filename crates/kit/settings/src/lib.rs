@@ -33,6 +33,7 @@
 //! ```
 
 mod load;
+mod postgres_url;
 mod reading;
 mod reference;
 mod reload;
@@ -42,6 +43,7 @@ mod service_name;
 mod settings;
 
 pub use load::{Loaded, Sources, check_log_filter, load, load_as};
+pub use postgres_url::PostgresUrl;
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
     reader::Entry,
@@ -54,7 +56,7 @@ pub use section::{Sections, ServiceSettings, duration};
 pub use service_name::ServiceName;
 pub use settings::{
     App, Debug, Log, Management, Metrics, Readiness, Server, Settings, Shutdown,
-    checks::{Protocol, ReadinessCheck, Target},
+    checks::ReadinessCheck, target::Target,
 };
 
 #[cfg(test)]

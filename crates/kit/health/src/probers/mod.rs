@@ -2,47 +2,51 @@
 
 #[cfg(feature = "check-http")]
 mod http;
+#[cfg(any(
+    feature = "check-http",
+    feature = "check-postgres",
+    feature = "check-redis"
+))]
+mod kept;
 #[cfg(feature = "check-postgres")]
 mod postgres;
 #[cfg(feature = "check-redis")]
 mod redis;
 mod tcp;
 
-use berth_kit_settings::{Protocol, ReadinessCheck};
+use berth_kit_settings::{ReadinessCheck, Target};
 
 use crate::{error::CheckError, readiness::Check};
 
 /// How to ask, as far as this program was built with it.
 pub(crate) fn of(check: &ReadinessCheck) -> Result<Box<dyn Check>, CheckError> {
-    Ok(match check.target.protocol() {
-        Protocol::Tcp => tcp::new(check),
+    match &check.target {
+        Target::Tcp { host, port } => Ok(tcp::new(host, *port)),
         #[cfg(feature = "check-http")]
-        Protocol::Http => http::plain(check),
+        Target::Http(url) => http::plain(check, url),
         #[cfg(feature = "check-https")]
-        Protocol::Https => http::tls(check)?,
+        Target::Https(url) => http::tls(check, url),
         #[cfg(feature = "check-redis")]
-        Protocol::Redis => redis::new(check),
+        Target::Redis(url) => redis::new(check, url),
         #[cfg(feature = "check-postgres")]
-        Protocol::Postgres => postgres::new(check),
+        Target::Postgres(url) => postgres::new(check, url),
         #[allow(unreachable_patterns, reason = "with every feature, nothing is left")]
-        _ => {
-            return Err(CheckError::NotBuiltIn {
-                name: check.name.clone(),
-                target: check.target.to_string(),
-                feature: feature(check.target.protocol()),
-            });
-        }
-    })
+        target => Err(CheckError::NotBuiltIn {
+            name: check.name.clone(),
+            target: target.to_string(),
+            feature: feature(target),
+        }),
+    }
 }
 
-/// The cargo feature that asks by this protocol.
+/// The cargo feature that asks this.
 #[allow(dead_code, reason = "with every feature, nobody needs to know")]
-fn feature(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "default",
-        Protocol::Http => "check-http",
-        Protocol::Https => "check-https",
-        Protocol::Redis => "check-redis",
-        Protocol::Postgres => "check-postgres",
+fn feature(target: &Target) -> &'static str {
+    match target {
+        Target::Tcp { .. } => "default",
+        Target::Http(_) => "check-http",
+        Target::Https(_) => "check-https",
+        Target::Redis(_) => "check-redis",
+        Target::Postgres(_) => "check-postgres",
     }
 }

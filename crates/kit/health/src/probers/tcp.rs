@@ -2,7 +2,6 @@
 
 use crate::readiness::{Attempt, Check};
 use actix_rt::net::TcpStream;
-use berth_kit_settings::ReadinessCheck;
 
 /// A new connection each time: one that is kept says nothing about whether new ones are taken.
 struct Tcp {
@@ -10,10 +9,10 @@ struct Tcp {
     port: u16,
 }
 
-pub(super) fn new(check: &ReadinessCheck) -> Box<dyn Check> {
+pub(super) fn new(host: &str, port: u16) -> Box<dyn Check> {
     Box::new(Tcp {
-        host: check.target.host().to_owned(),
-        port: check.target.port(),
+        host: host.to_owned(),
+        port,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::mpsc,
     thread,
@@ -10,10 +11,12 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use berth_kit_http::TrustedProxies;
-use berth_kit_settings::Server;
+use berth_kit_settings::{Server, ServiceSettings, Sources};
 
-use crate::console::complain;
+use crate::{
+    console::complain,
+    running::{self, Reachable},
+};
 
 /// The time that the whole check may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,11 +24,12 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// A little less than that for the network, so that the answer still gets out.
 const NETWORK_TIMEOUT: Duration = Duration::from_millis(1800);
 
-pub(crate) fn run(server: &Server) -> ExitCode {
+/// Asks the server that runs beside this process, else the one that the settings name. `config` is the settings file
+/// where the command line has one.
+pub(crate) fn run<S: ServiceSettings>(sources: Sources, config: Option<PathBuf>) -> ExitCode {
     let (done, outcome) = mpsc::channel();
-    let server = server.clone();
-    // On a thread of its own, because nothing else bounds how long a host name takes to resolve.
-    thread::spawn(move || done.send(check(&server)));
+    // On a thread of its own, because nothing else bounds how long a host name takes to resolve, or a file to read.
+    thread::spawn(move || done.send(check::<S>(&sources, config.as_deref())));
     match outcome.recv_timeout(TIMEOUT) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
@@ -43,15 +47,17 @@ pub(crate) fn run(server: &Server) -> ExitCode {
 }
 
 /// Healthy if one of the addresses answers 200.
-fn check(server: &Server) -> anyhow::Result<()> {
-    if server.port == 0 {
-        bail!("server.port is 0, so the server's port cannot be known; set PORT or server.port");
-    }
+fn check<S: ServiceSettings>(sources: &Sources, config: Option<&Path>) -> anyhow::Result<()> {
+    // Whatever has become of the settings file since, this is where it listens.
+    let at = match running::find(sources.service, config) {
+        Some(at) => at,
+        None => by_settings(&berth_kit_settings::load_as::<S>(sources)?.0.settings.server)?,
+    };
     let deadline = Instant::now() + NETWORK_TIMEOUT;
-    let mut outcome = Err(anyhow::anyhow!("{} has no address", server.host));
-    for address in candidates(server)? {
+    let mut outcome = Err(anyhow::anyhow!("the server has no address"));
+    for Reachable { address, proxied } in at {
         outcome =
-            ask(server, address, deadline).with_context(|| format!("http://{address}/health"));
+            ask(address, proxied, deadline).with_context(|| format!("http://{address}/health"));
         if outcome.is_ok() {
             break;
         }
@@ -59,31 +65,22 @@ fn check(server: &Server) -> anyhow::Result<()> {
     outcome
 }
 
-/// Where a server that listens on `server.host` can be reached from the same machine.
-fn candidates(server: &Server) -> anyhow::Result<Vec<SocketAddr>> {
-    let loopback = |ip: IpAddr| SocketAddr::new(ip, server.port);
-    let v4 = loopback(Ipv4Addr::LOCALHOST.into());
-    let v6 = loopback(Ipv6Addr::LOCALHOST.into());
+/// Where a server with these settings would be.
+fn by_settings(server: &Server) -> anyhow::Result<Vec<Reachable>> {
+    if server.port == 0 {
+        bail!("server.port is 0, so the server's port cannot be known; set PORT or server.port");
+    }
     let bound: Vec<_> = (server.host.as_str(), server.port)
         .to_socket_addrs()
         .with_context(|| format!("server.host {} does not resolve", server.host))?
         .collect();
-    Ok(bound
-        .into_iter()
-        .flat_map(|address| match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
-            // One socket for both families, unless the machine has only one of them.
-            IpAddr::V6(ip) if ip.is_unspecified() => vec![v6, v4],
-            _ => vec![address],
-        })
-        .collect())
+    Ok(running::reachable(server, &bound))
 }
 
-fn ask(server: &Server, address: SocketAddr, deadline: Instant) -> anyhow::Result<()> {
+fn ask(address: SocketAddr, proxied: bool, deadline: Instant) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
     stream.set_write_timeout(Some(left(deadline)?))?;
-    let proxies = TrustedProxies::new(&server.trusted_proxies);
-    if server.proxy_protocol && proxies.contains(stream.local_addr()?.ip()) {
+    if proxied {
         // On behalf of nobody.
         stream.write_all(b"PROXY UNKNOWN\r\n")?;
     }

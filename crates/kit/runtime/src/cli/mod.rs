@@ -73,9 +73,10 @@ enum Command {
     Check,
     /// Ask the server on this machine for /health
     ///
-    /// Finds it by the same settings, over loopback. Ends with 0 when it answers 200 within two
-    /// seconds, else with 1. Made for a container's HEALTHCHECK, where there is no shell and no
-    /// curl.
+    /// The one that runs and was started with the same --config and variables, as far as they are
+    /// given here, whatever its file says by now; where there is none, or several, the one that
+    /// the settings name. Ends with 0 when it answers 200 within two seconds, else with 1. Made
+    /// for a container's HEALTHCHECK, where there is no shell and no curl.
     Healthcheck,
 }
 
@@ -120,18 +121,20 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         }
     };
     let Cli { config, command } = Cli::of_process(build);
-    let sources = Sources::from_process(build.name, build.version, config);
+    let sources = Sources::from_process(build.name, build.version, config.clone());
     let wanted = sources.clone();
     // The settings file may be on a file system that hangs, and standard output a full pipe.
     let prepared = interruptible(&mut signals, move || {
+        if command == Some(Command::Healthcheck) {
+            return Err(healthcheck::run::<S>(wanted, config));
+        }
         let (loaded, own) =
-            berth_kit_settings::load_as::<S>(&wanted).map_err(|error| refuse(&error, command))?;
+            berth_kit_settings::load_as::<S>(&wanted).map_err(|error| refuse(&error))?;
         match command {
-            Some(Command::Healthcheck) => Err(healthcheck::run(&loaded.settings.server)),
             // What `check` passes, the same program starts with.
             _ if !can_be_run(&loaded) => Err(ExitCode::from(2)),
-            None => Ok((loaded, own)),
             Some(Command::Check) => Err(print_settings(&loaded)),
+            _ => Ok((loaded, own)),
         }
     });
     match prepared.await {
@@ -155,13 +158,9 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
 }
 
 /// Tells why the settings cannot be used, and gives the exit code for it.
-fn refuse(error: &Error, command: Option<Command>) -> ExitCode {
+fn refuse(error: &Error) -> ExitCode {
     complain(error);
-    match command {
-        // Docker keeps every code but 0 and 1 for itself.
-        Some(Command::Healthcheck) => ExitCode::from(1),
-        None | Some(Command::Check) => ExitCode::from(2),
-    }
+    ExitCode::from(2)
 }
 
 /// Whether this program can do what the settings ask it for; else it is told what not.

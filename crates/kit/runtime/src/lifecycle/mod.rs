@@ -49,6 +49,7 @@ use crate::{
     management::{self, Management},
     ports::Port,
     reload::{Figures, InForce, Reloader, SettingsReader},
+    running,
     runtime::{Build, Runtime},
     tasks::Tasks,
 };
@@ -154,6 +155,10 @@ async fn serve(
         Err(signal) => return Ok(Ending::NotStarted(signal)),
     };
     port.announce(settings);
+    let at = running::reachable(&settings.server, &port.addresses);
+    let _found_by = running::announce(&reader.sources, at).inspect_err(|error| {
+        log::debug!("healthcheck has to find this process by its settings: {error}");
+    });
     let health = Arc::new(Health::new(Vec::new()));
     let app = async || AppState::starting(build, settings, Arc::clone(&health), logging).await;
     let mut runtime = Runtime::default();

@@ -1,18 +1,16 @@
 //! `readiness.checks`: the one setting that is a list of tables.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
-use url::Url;
 
 use crate::reading::fault::{Fault, Origin, cut, quote};
 use crate::reading::layers::{self, Raw};
 use crate::reading::parse;
 use crate::reading::reader::{Reader, Render};
-use crate::secret::{SecretUrl, UrlError};
+use crate::settings::target::{Target, target};
 
 /// The key of the list.
 pub(crate) const KEY: &str = "readiness.checks";
@@ -39,119 +37,6 @@ pub struct ReadinessCheck {
     pub required: bool,
     /// The statuses that count as success, for HTTP.
     pub status: RangeInclusive<u16>,
-}
-
-/// What a check asks: a URL, whose password is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Target {
-    url: SecretUrl,
-    protocol: Protocol,
-    host: String,
-}
-
-/// How a [`Target`] is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// It takes connections.
-    Tcp,
-    /// It answers a GET with an expected status.
-    Http,
-    /// The same over TLS.
-    Https,
-    /// It answers PING.
-    Redis,
-    /// It answers `SELECT 1`.
-    Postgres,
-}
-
-impl Target {
-    /// The URL, with the password in it.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        self.url.expose()
-    }
-
-    /// How to ask, by the URL's scheme.
-    #[must_use]
-    pub fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    /// The host: a name, or an IP address without brackets.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port: the URL's, else its scheme's own.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        let by_scheme = match self.protocol {
-            Protocol::Tcp | Protocol::Http => 80,
-            Protocol::Https => 443,
-            Protocol::Redis => 6379,
-            Protocol::Postgres => 5432,
-        };
-        self.url().port().unwrap_or(by_scheme)
-    }
-}
-
-/// Without what may be secret in it.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.url, f)
-    }
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-fn protocol(scheme: &str) -> Option<Protocol> {
-    Some(match scheme {
-        "tcp" => Protocol::Tcp,
-        "http" => Protocol::Http,
-        "https" => Protocol::Https,
-        "redis" => Protocol::Redis,
-        "postgres" | "postgresql" => Protocol::Postgres,
-        _ => return None,
-    })
-}
-
-fn target(raw: &Raw) -> Result<Target, String> {
-    const SCHEMES: &str = "must be a URL such as tcp://host:port, http://host/path, https://host/path, \
-                           redis://:password@host:6379/0 or postgres://user:password@host/database";
-    let parsed = raw.text().map(str::parse::<SecretUrl>);
-    let secret = match parsed {
-        Some(Ok(url)) => url,
-        Some(Err(UrlError::Password)) => return Err(UrlError::Password.to_string()),
-        _ => return raw.refuse(SCHEMES, true),
-    };
-    let url = secret.expose();
-    let Some(protocol) = protocol(url.scheme()) else {
-        return Err(format!("{SCHEMES}; not `{}:`", url.scheme()));
-    };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    if host.is_empty() {
-        return Err("must name a host".to_owned());
-    }
-    if protocol == Protocol::Tcp && url.port().is_none_or(|port| port == 0) {
-        return Err("must name a port: tcp://host:port".to_owned());
-    }
-    if protocol == Protocol::Redis {
-        let database = url.path().trim_matches('/');
-        if !database.is_empty() && database.parse::<u16>().is_err() {
-            return Err("must end in a database's number, such as redis://host:6379/0".to_owned());
-        }
-    }
-    let host = host.to_owned();
-    Ok(Target {
-        url: secret,
-        protocol,
-        host,
-    })
 }
 
 fn name(raw: &Raw) -> Result<String, String> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 mod networks;
+pub(crate) mod target;
 
 use std::time::Duration;
 

@@ -26,23 +26,35 @@ fn from_a_file() {
 
 #[test]
 fn targets() {
-    for (url, protocol, host, port) in [
-        ("tcp://db:5432", Protocol::Tcp, "db", 5432),
-        ("tcp://[::1]:80", Protocol::Tcp, "::1", 80),
-        ("http://a/x?y=z", Protocol::Http, "a", 80),
-        ("https://a:8443", Protocol::Https, "a", 8443),
-        ("https://[::1]/", Protocol::Https, "::1", 443),
-        ("redis://:pw@a/3", Protocol::Redis, "a", 6379),
-        ("postgres://u:pw@a/db", Protocol::Postgres, "a", 5432),
-        ("postgresql://a", Protocol::Postgres, "a", 5432),
+    for (url, asks) in [
+        ("tcp://db:5432", "Tcp"),
+        ("tcp://[::1]:80", "Tcp"),
+        ("http://a/x", "Http"),
+        ("https://a:8443/", "Https"),
+        ("https://[::1]/", "Https"),
+        ("redis://a/3", "Redis"),
+        ("valkey://a:1", "Redis"),
+        ("unix:///var/run/redis.sock", "Redis"),
+        ("redis+unix:///var/run/redis.sock", "Redis"),
+        ("postgres://a/db", "Postgres"),
+        ("postgresql://a", "Postgres"),
+        ("postgres://a:5432,b:5433,[::1]:5434/db", "Postgres"),
+        ("postgres://%2Fvar%2Frun%2Fpostgresql/db", "Postgres"),
+        ("postgresql:///db", "Postgres"),
     ] {
         let target = one(&format!("url = '{url}'")).unwrap().target;
-        assert_eq!(
-            (target.protocol(), target.host(), target.port()),
-            (protocol, host, port),
-            "{url}"
-        );
+        let kind = match &target {
+            Target::Tcp { .. } => "Tcp",
+            Target::Http(_) => "Http",
+            Target::Https(_) => "Https",
+            Target::Redis(_) => "Redis",
+            Target::Postgres(_) => "Postgres",
+        };
+        assert_eq!((kind, target.to_string().as_str()), (asks, url));
     }
+    let ipv6 = one("url = 'tcp://[::1]:80'").unwrap().target;
+    let host = "::1".to_owned();
+    assert_eq!(ipv6, Target::Tcp { host, port: 80 });
     for url in [
         "",
         "db",
@@ -55,7 +67,6 @@ fn targets() {
         "http://",
         "redis://a/x",
         "redis:///1",
-        "postgres://",
         "tcp://a:65536",
         "http://a b",
     ] {
@@ -64,6 +75,41 @@ fn targets() {
             problems[0].starts_with("readiness.checks[0].url: must "),
             "{problems:?}"
         );
+    }
+}
+
+/// What people paste from elsewhere is taken, or they are told what to write.
+#[test]
+fn a_form_that_people_paste_is_refused_with_what_to_write() {
+    for (url, write) in [
+        ("tcp://a:1,b:2", "several are several checks"),
+        ("http://u:hunter2@a,b/", "several are several checks"),
+        ("redis://:hunter2@a:1,b:2/0", "several are several checks"),
+        ("redis:///run/redis.sock", "redis+unix:///run/redis.sock"),
+        ("unix://run/redis.sock", "unix:///run/redis.sock"),
+        ("rediss://:hunter2@a:6379", "tcp://host:port"),
+        (
+            "redis+socket:///run/redis.sock",
+            "redis+unix:///run/redis.sock",
+        ),
+        (
+            "amqp://u:hunter2@a:5672,b:5672/v",
+            "`amqp:`: tcp://host:port",
+        ),
+        ("mongodb://u:hunter2@a,b/?replicaSet=x", "tcp://host:port"),
+        (
+            "jdbc:postgresql://a/db?password=hunter2",
+            "write postgres://",
+        ),
+        ("postgresql+asyncpg://u:hunter2@a/db", "write postgres://"),
+        ("/var/run/postgresql", "such as tcp://host:port"),
+        ("postgres://a/db?options=x@hunter2", "@ as %40"),
+        ("postgres://u@hunter2@a/db", "@ as %40"),
+        ("hunter2 hunter2://a", "such as tcp://host:port"),
+    ] {
+        let problems = one(&format!("url = '{url}'")).unwrap_err();
+        assert!(problems[0].contains(write), "{url}: {problems:?}");
+        assert!(!problems[0].contains("hunter2"), "{problems:?}");
     }
 }
 
@@ -81,13 +127,12 @@ fn a_password_is_never_shown() {
                 .value
                 .contains("********")
         );
-        assert!(
-            loaded.settings.readiness.checks[0]
-                .target
-                .url()
-                .as_str()
-                .contains("hunter2")
-        );
+        let exposed = match &loaded.settings.readiness.checks[0].target {
+            Target::Postgres(url) => url.expose(),
+            Target::Http(url) | Target::Redis(url) => url.expose().as_str(),
+            other => panic!("{other}"),
+        };
+        assert!(exposed.contains("hunter2"));
     }
     for text in [
         "[{ name = 'a', url = 'redis://:hunter2@a/x' }]",

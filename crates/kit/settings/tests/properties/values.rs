@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use berth_kit_settings::{LogFormat, ReadinessCheck, Settings, Workers};
+use berth_kit_settings::{LogFormat, ReadinessCheck, Settings, Target, Workers};
 use ipnet::IpNet;
 
 use crate::laws::{KEYS, variable};
@@ -231,13 +231,22 @@ impl Check {
             .map_or(interval.min(Duration::from_secs(2)), Duration::from_millis);
         let (first, last) = self.status.unwrap_or((200, 299));
         check.name == self.name
-            && check.target.url().as_str() == self.url
+            && exposed(&check.target) == self.url
             && check.interval == interval
             && check.timeout == timeout
             && check.failure_threshold == self.failure_threshold.unwrap_or(3)
             && check.success_threshold == self.success_threshold.unwrap_or(1)
             && check.required == self.required.unwrap_or(true)
             && check.status == (first..=last)
+    }
+}
+
+/// The whole URL.
+fn exposed(target: &Target) -> String {
+    match target {
+        Target::Tcp { .. } => target.to_string(),
+        Target::Http(url) | Target::Https(url) | Target::Redis(url) => url.expose().to_string(),
+        Target::Postgres(url) => url.expose().to_owned(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod broken_pipes;
 mod cli;
+#[cfg(target_os = "linux")]
+mod healthcheck;
 mod listening;
 mod startup;
 mod stop;

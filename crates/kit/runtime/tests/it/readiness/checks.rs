@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -13,11 +13,9 @@ use std::{
 
 use serde_json::Value;
 
-#[cfg(not(feature = "check-https"))]
-use crate::process::berth;
-use crate::process::{Berth, free_port};
+use crate::process::{Berth, berth, free_port};
 
-use super::{INTERVAL, api_is_not_slower, check, follows, ready, start, stays};
+use super::{INTERVAL, api_is_not_slower, check, follows, impatient, ready, start, stays};
 
 fn lines(server: &Berth, text: &str) -> usize {
     server
@@ -209,6 +207,104 @@ fn one_connection_is_used_again_and_again() {
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
     server.stop();
+}
+
+#[test]
+fn a_kept_connection_that_the_server_closes_is_no_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&connections);
+    // One answer, and what comes then finds the connection closing.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            thread::spawn(|| {
+                let mut stream = BufReader::new(stream.unwrap());
+                for answer in ["HTTP/1.1 204 No Content\r\n\r\n", ""] {
+                    let mut line = String::new();
+                    while line != "\r\n" {
+                        line.clear();
+                        stream.read_line(&mut line).unwrap();
+                    }
+                    stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    let server = start(&impatient(&check(&url, "")));
+    follows(&server, 200, "it answers");
+    stays(
+        &server,
+        200,
+        "it closes the connections that it has answered on",
+    );
+    assert!(connections.load(Ordering::Relaxed) >= 3);
+    assert_eq!(lines(&server, "readiness check dep failed"), 0);
+    server.stop();
+}
+
+/// As curl does: percent-decoded, with a colon also where there is no password.
+#[test]
+fn credentials_in_the_url_are_sent_and_never_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heads = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut line = String::new();
+            while stream.read_line(&mut line).unwrap() > 2 {
+                heads.lock().unwrap().push(std::mem::take(&mut line));
+            }
+            let answer = b"HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n";
+            stream.get_mut().write_all(answer).unwrap();
+        }
+    });
+    // By RFC 7617's own examples, and RFC 4648's for what base64 has beside letters.
+    for (credentials, sent) in [
+        (
+            "Aladdin:open%20sesame@",
+            Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ),
+        ("test:123%C2%A3@", Some("Basic dGVzdDoxMjPCow==")),
+        ("hunter2token@", Some("Basic aHVudGVyMnRva2VuOg==")),
+        (":a%3Ab%2F@", Some("Basic OmE6Yi8=")),
+        ("", None),
+    ] {
+        let url = format!("http://{credentials}{address}/");
+        let checks = check(&url, "");
+        let mut server = Berth::start(&[
+            ("BERTH__READINESS__CHECKS", checks.as_str()),
+            ("BERTH__LOG__FILTER", "trace"),
+        ]);
+        server.wait_for_log("readiness check dep failed");
+        let heads = std::mem::take(&mut *asked.lock().unwrap());
+        let header = heads
+            .iter()
+            .find_map(|line| line.strip_prefix("authorization: "));
+        assert_eq!(header.map(str::trim_end), sent, "{url}");
+        assert!(heads.contains(&format!("host: {address}\r\n")), "{heads:?}");
+        let log = server.stop().concat();
+        let secrets = [credentials.trim_end_matches('@'), sent.unwrap_or_default()];
+        for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
+            assert!(!log.contains(secret), "{log}");
+        }
+    }
+}
+
+#[test]
+fn a_user_name_that_cannot_be_sent_is_refused() {
+    let checks = check("http://a%3Ab:hunter2@localhost/", "");
+    let output = berth(&[("BERTH__READINESS__CHECKS", &checks)])
+        .arg("check")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("a colon"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[test]

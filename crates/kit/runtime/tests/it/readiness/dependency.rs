@@ -17,10 +17,15 @@ use tempfile::TempDir;
 /// A server of another kind, started by the test.
 pub(crate) struct Dependency {
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Dependency {
+    /// Where the sockets are that it listens on beside its port.
+    pub(crate) fn folder(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         // Its children as well: PostgreSQL has one for each connection.
         let own = self.child.id();
@@ -60,7 +65,7 @@ pub(crate) fn wait_for_port(port: u16) {
     }
 }
 
-pub(crate) fn redis(port: u16) -> Dependency {
+pub(crate) fn redis(port: u16, more: &[&str]) -> Dependency {
     let folder = tempfile::tempdir().unwrap();
     let child = Command::new("redis-server")
         .args([
@@ -71,16 +76,14 @@ pub(crate) fn redis(port: u16) -> Dependency {
             "--requirepass",
             "right word",
         ])
-        .args(["--port", &port.to_string()])
+        .args(["--port", &port.to_string(), "--unixsocket", "redis.sock"])
+        .args(more)
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .spawn()
         .expect("needs redis-server: apt-get install redis-server");
     wait_for_port(port);
-    Dependency {
-        child,
-        _folder: folder,
-    }
+    Dependency { child, folder }
 }
 
 /// Where the programs of `PostgreSQL` are: not on the path on Debian.
@@ -138,15 +141,10 @@ pub(crate) fn postgres(port: u16, password: &str) -> Dependency {
         String::from_utf8_lossy(&made.stderr)
     );
     let child = as_somebody(&programs.join("postgres"))
-        .args([
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-            "-c",
-            "fsync=off",
-        ])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
         .args(["-p", &port.to_string(), "-D"])
+        .arg(&data)
+        .arg("-k")
         .arg(&data)
         .current_dir(folder.path())
         .stderr(Stdio::null())
@@ -160,10 +158,7 @@ pub(crate) fn postgres(port: u16, password: &str) -> Dependency {
         assert!(Instant::now() < deadline, "PostgreSQL does not start");
         thread::sleep(Duration::from_millis(10));
     }
-    Dependency {
-        child,
-        _folder: folder,
-    }
+    Dependency { child, folder }
 }
 
 /// A TLS server with a certificate for `localhost` that is its own authority.

@@ -30,6 +30,13 @@ fn check(url: &str, more: &str) -> String {
     )
 }
 
+/// The same check, which no failure is allowed to.
+fn impatient(check: &str) -> String {
+    let threshold = format!("failure_threshold = {FAILURES}");
+    assert!(check.contains(&threshold), "{check}");
+    check.replace(&threshold, "failure_threshold = 1")
+}
+
 fn start(checks: &str) -> Berth {
     Berth::start(&[("BERTH__READINESS__CHECKS", checks)])
 }

@@ -1,11 +1,16 @@
 //! Checks of real servers of other kinds.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use crate::process::{Berth, berth, free_port};
 
 use super::{
     api_is_not_slower, check,
     dependency::{Dependency, postgres, redis, tls, wait_for_port},
-    follows, start, stays,
+    follows, impatient, ready, start, stays,
 };
 
 /// Down at the start, up, hanging, going on, killed, back.
@@ -33,10 +38,10 @@ fn the_whole_story(url: &str, run: impl Fn() -> Dependency) {
 fn redis_of_all_kinds() {
     let port = free_port();
     the_whole_story(&format!("redis://:right%20word@127.0.0.1:{port}/1"), || {
-        redis(port)
+        redis(port, &[])
     });
 
-    let dependency = redis(port);
+    let dependency = redis(port, &[]);
     let mut server = start(&check(&format!("redis://:wrong@127.0.0.1:{port}/1"), ""));
     let line = server.wait_for_log("readiness check dep failed");
     assert!(line.to_lowercase().contains("pass"), "{line}");
@@ -44,6 +49,53 @@ fn redis_of_all_kinds() {
     assert!(!server.log().concat().contains("wrong"));
     let server = start(&check(&format!("redis://127.0.0.1:{port}"), ""));
     stays(&server, 503, "there is no password");
+    drop(dependency);
+}
+
+/// Whatever the other side does with connections that nobody uses, it is there. For some intervals.
+fn no_attempt_fails(url: &str, interval: Duration) {
+    let seconds = interval.as_secs();
+    let check = format!(
+        "[{{ name = 'dep', url = '{url}', interval = '{seconds}s', timeout = '1s', failure_threshold = 1 }}]"
+    );
+    let server = start(&check);
+    follows(&server, 200, "it is there");
+    let end = Instant::now() + interval * 3 + Duration::from_secs(1);
+    while Instant::now() < end {
+        assert_eq!(ready(&server).0, 200);
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs redis-server: just test-readiness"]
+fn a_connection_closed_by_redis_of_all_kinds() {
+    let port = free_port();
+    let dependency = redis(port, &["--timeout", "2"]);
+    let url = format!("redis://:right%20word@127.0.0.1:{port}");
+    no_attempt_fails(&url, Duration::from_secs(4));
+    // And one that has ended with the server.
+    let server = start(&impatient(&check(&url, "")));
+    follows(&server, 200, "it is there");
+    drop(dependency);
+    follows(&server, 503, "it is gone");
+    let dependency = redis(port, &[]);
+    follows(&server, 200, "it came back");
+    stays(&server, 200, "and stays");
+    drop(dependency);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: just test-readiness"]
+fn a_connection_closed_by_postgres_of_all_kinds() {
+    let port = free_port();
+    let dependency = postgres(port, "word");
+    let closes = "options=-c%20idle_session_timeout%3D1s";
+    no_attempt_fails(
+        &format!("postgres://app:word@127.0.0.1:{port}/postgres?{closes}"),
+        Duration::from_secs(2),
+    );
     drop(dependency);
 }
 
@@ -70,6 +122,87 @@ fn postgres_of_all_kinds() {
     ));
     stays(&server, 503, "there is no such database");
     drop(dependency);
+}
+
+/// What the driver can ask by is asked; what it cannot is refused before it is tried, the same by `check`.
+#[test]
+#[ignore = "needs redis-server and PostgreSQL: just test-readiness"]
+fn forms_that_people_paste_of_all_kinds() {
+    let (port, nobody) = (free_port(), free_port());
+    let dependency = postgres(port, "right");
+    let folder = format!("{}/data", dependency.folder());
+    let encoded = folder.replace('/', "%2F");
+    let hosts = format!("127.0.0.1:{nobody},127.0.0.1:{port}");
+    for (url, status) in [
+        (format!("app:right@{hosts}/postgres"), 200),
+        (
+            format!("app:right@{hosts}/postgres?target_session_attrs=read-write"),
+            200,
+        ),
+        (
+            format!("app:right@{hosts}/postgres?target_session_attrs=read-only"),
+            503,
+        ),
+        (
+            format!("app:right@/postgres?host={folder}&port={port}&sslmode=prefer"),
+            200,
+        ),
+        (format!("app:right@{encoded}:{port}/postgres"), 200),
+        (format!("app:wrong@{encoded}:{port}/postgres"), 503),
+    ] {
+        let server = start(&check(&format!("postgres://{url}"), ""));
+        follows(&server, status, &url);
+        server.stop();
+    }
+    let port = free_port();
+    let cache = redis(port, &[]);
+    let folder = cache.folder();
+    for (url, status) in [
+        (
+            format!("redis+unix://{folder}/redis.sock?pass=right%20word&db=1"),
+            200,
+        ),
+        (format!("unix://{folder}/redis.sock?pass=right%20word"), 200),
+        (format!("unix://{folder}/redis.sock"), 503),
+        (
+            format!("valkey://:right%20word@127.0.0.1:{port}/1?protocol=3"),
+            200,
+        ),
+    ] {
+        let server = start(&check(&url, ""));
+        follows(&server, status, &url);
+        server.stop();
+    }
+
+    for (url, says) in [
+        (
+            "postgres://app:hunter2@db/shop?schema=public",
+            "`schema` is an option of other",
+        ),
+        (
+            "postgres://app:hunter2@db/shop?sslmode=verify-full",
+            "sslmode must be disable",
+        ),
+        (
+            "postgres://app:hunter2@db/shop?sslmode=require",
+            "without TLS",
+        ),
+        ("postgres://app:hunter2@db,/shop", "names no host"),
+        ("redis://:hunter2@0.0.0.0", "wildcard"),
+        ("redis://cache?protocol=hunter2", "protocol"),
+        ("redis://:hunter2@a:1,b:2", "several checks"),
+        ("rediss://:hunter2@cache", "without TLS"),
+    ] {
+        let checks = check(url, "");
+        for args in [&["check"][..], &[]] {
+            let mut command = berth(&[("BERTH__READINESS__CHECKS", &checks)]);
+            let output = command.args(args).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{url}: {text}");
+            assert!(text.contains(says), "{url}: {text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
 }
 
 #[test]
