@@ -44,6 +44,7 @@ mod settings;
 pub use load::{Loaded, Sources, check_log_filter, load, load_as};
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
+    ignored::IgnoredVariable,
     reader::Entry,
     values::{LogFormat, Workers},
 };

@@ -131,7 +131,12 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
             // What `check` passes, the same program starts with.
             _ if !can_be_run(&loaded) => Err(ExitCode::from(2)),
             None => Ok((loaded, own)),
-            Some(Command::Check) => Err(print_settings(&loaded)),
+            Some(Command::Check) => {
+                for variable in &loaded.ignored {
+                    complain(format_args!("warning: {variable}"));
+                }
+                Err(print_settings(&loaded))
+            }
         }
     });
     match prepared.await {

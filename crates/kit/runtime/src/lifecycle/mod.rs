@@ -70,6 +70,9 @@ pub(crate) async fn run<S: ServiceSettings>(
             return ExitCode::from(1);
         }
     };
+    for variable in &loaded.ignored {
+        log::warn!("{variable}");
+    }
     let in_force: InForce = Arc::new(ArcSwap::from_pointee(Reloaded {
         loaded,
         pending: Vec::new(),

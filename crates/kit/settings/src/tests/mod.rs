@@ -151,6 +151,7 @@ fn entry<'a>(loaded: &'a Loaded, key: &str) -> &'a Entry {
 mod defaults;
 mod files;
 mod hostile_input;
+mod ignored;
 mod layering;
 mod names;
 mod proxies;

@@ -198,6 +198,36 @@ fn a_filter_that_would_silence_the_log_is_refused() {
 }
 
 #[test]
+fn a_variable_that_nearly_names_a_setting_is_told_and_changes_nothing() {
+    let environment = [
+        ("BERTH_SERVER__BACKLOG", "7"),
+        ("berth__log__filter", "off"),
+        // What Kubernetes sets for the Services `berth` and `berth-server`.
+        ("BERTH_SERVICE_HOST", "10.0.0.1"),
+        ("BERTH_PORT", "tcp://10.0.0.1:80"),
+        ("BERTH_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("BERTH_SERVER_SERVICE_HOST", "10.0.0.2"),
+        ("BERTH_SERVER_PORT", "tcp://10.0.0.2:80"),
+    ];
+    let told = [
+        "the environment variable BERTH_SERVER__BACKLOG is ignored: did you mean BERTH__SERVER__BACKLOG?",
+        "the environment variable berth__log__filter is ignored: did you mean BERTH__LOG__FILTER?",
+    ];
+    let output = run(&environment, &["check"]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines = told.map(|told| format!("warning: {told}\n")).concat();
+    assert_eq!(stderr(&output), lines);
+    assert!(stdout(&output).contains("server.backlog = 1024 "));
+
+    let log = Berth::start(&environment).stop();
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), told.len(), "{log:#?}");
+    for (line, told) in warnings.iter().zip(told) {
+        assert!(line.ends_with(told), "{line}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_fault_of_the_settings() {
     let environment = [("BERTH_CONFIG", "/nowhere/settings.toml")];
     refused(&environment, "/nowhere/settings.toml");
