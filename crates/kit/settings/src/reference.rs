@@ -93,7 +93,9 @@ Every key of `{service}`. Later wins:
 1. the defaults, which are built in;
 2. the file that `--config FILE` or the variable `{file}` names, TOML or YAML;
 3. environment variables `{prefix}SECTION__KEY`: `server.port` is `{port}`;
-4. the plain variables `PORT`, `ENVIRONMENT`, `APP_NAME` and `VERSION`. Empty counts as unset.
+4. the plain variables `PORT`, `ENVIRONMENT`, `APP_NAME` and `VERSION`.
+
+A variable that is empty counts as unset, whatever the key: text that is to be empty is set in the file.
 
 There are two underscores because Kubernetes sets variables such as `PORT=tcp://…` with one, after the name of each
 Service. A variable that nearly names a key, such as `{near}` or one in lower case, is ignored, with a

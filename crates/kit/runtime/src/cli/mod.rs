@@ -29,6 +29,7 @@ Settings come from, later wins:
   2. the file given by --config or {file} (.toml, .yaml or .yml)
   3. environment variables {prefix}SECTION__KEY, such as {example}=10s
   4. PORT, ENVIRONMENT, APP_NAME and VERSION
+An empty variable counts as unset.
 `{name} check` lists every setting, its value and where the value came from.
 
 Signals: SIGTERM or SIGINT drains and stops; a second one stops at once. SIGHUP reads the settings

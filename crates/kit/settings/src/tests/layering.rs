@@ -102,6 +102,26 @@ fn plain_variables() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset_whatever_the_key() {
+    let file = "[server]\nport = 1\nbacklog = 1\n";
+    for (key, ..) in KEYS {
+        let name = variable(key);
+        let loaded = with_file("a.toml", file, &[(&name, ""), ("PORT", "")]).unwrap();
+        assert_eq!(loaded.settings.server.port, 1, "{name}");
+        assert_eq!(loaded.settings.server.backlog, 1, "{name}");
+        assert!(!matches!(entry(&loaded, key).origin, Origin::Env(_)));
+    }
+    // There is nothing of it that could be unknown.
+    assert_eq!(
+        from_env(&[("BERTH__SERVER__PORTS", "")]).unwrap().settings,
+        defaults()
+    );
+    // Blank is not empty.
+    let blank = faults(from_env(&[("BERTH__SERVER__PORT", " ")]));
+    assert_eq!(blank.len(), 1);
+}
+
+#[test]
 fn foreign_variables_are_ignored() {
     let foreign = [
         ("BERTH_PORT", "tcp://10.0.0.1:80"),

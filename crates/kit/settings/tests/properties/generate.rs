@@ -249,7 +249,9 @@ pub(crate) fn bad_variable(key: &str) -> BoxedStrategy<OsString> {
         bytes.push(0xff);
         OsString::from_vec(bytes)
     });
-    prop_oneof![4 => bad_text(key).prop_map(OsString::from), 1 => not_utf8].boxed()
+    // Empty is unset, and no value.
+    let text = bad_text(key).prop_filter("not empty", |text| !text.is_empty());
+    prop_oneof![4 => text.prop_map(OsString::from), 1 => not_utf8].boxed()
 }
 
 /// What a file cannot hold for `key`.

@@ -187,10 +187,12 @@ impl Desk {
 /// Whether a later layer or a later variable sets the same key.
 fn is_covered(variable: &(OsString, OsString), all: &[(OsString, OsString)]) -> bool {
     let key = |(name, value): &(OsString, OsString)| match &*name.to_string_lossy() {
-        "PORT" if !value.is_empty() => "BERTH__SERVER__PORT".to_owned(),
-        "ENVIRONMENT" if !value.is_empty() => "BERTH__APP__ENVIRONMENT".to_owned(),
-        "APP_NAME" if !value.is_empty() => "BERTH__APP__NAME".to_owned(),
-        "VERSION" if !value.is_empty() => "BERTH__APP__VERSION".to_owned(),
+        // Unset, and covers nothing.
+        name if value.is_empty() => format!("{name} without a value"),
+        "PORT" => "BERTH__SERVER__PORT".to_owned(),
+        "ENVIRONMENT" => "BERTH__APP__ENVIRONMENT".to_owned(),
+        "APP_NAME" => "BERTH__APP__NAME".to_owned(),
+        "VERSION" => "BERTH__APP__VERSION".to_owned(),
         name => name.to_owned(),
     };
     let is_plain =

@@ -198,6 +198,29 @@ fn a_filter_that_would_silence_the_log_is_refused() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), "[server]\nport = 7000\n").unwrap();
+    let environment = [
+        ("PORT", ""),
+        ("BERTH__SERVER__PORT", ""),
+        ("BERTH__SERVER__TRUSTED_PROXIES", ""),
+        ("BERTH__APP__NAME", ""),
+        ("BERTH_CONFIG", file.path().to_str().unwrap()),
+    ];
+    let output = run(&environment, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for row in [
+        "server.port = 7000 ",
+        "server.trusted_proxies = [] ",
+        "app.name = \"berth\" ",
+    ] {
+        assert!(text.contains(row), "{row} in {text}");
+    }
+}
+
+#[test]
 fn a_variable_that_nearly_names_a_setting_is_told_and_changes_nothing() {
     let environment = [
         ("BERTH_SERVER__BACKLOG", "7"),
