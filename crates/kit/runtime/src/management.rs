@@ -23,6 +23,7 @@ use berth_kit_settings::Entry;
 use berth_kit_telemetry::log::Logging;
 use berth_kit_transport::{Serving, Stop};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -133,8 +134,8 @@ struct Shown {
 struct Row {
     #[schema(examples("server.port"))]
     key: String,
-    /// As the settings file has it, secrets masked
-    value: String,
+    /// As the settings file has it, as JSON: a duration is text, `null` is unset; secrets masked
+    value: Value,
     /// Where it comes from
     #[schema(examples("default", "config.toml"))]
     origin: String,
@@ -144,7 +145,7 @@ impl From<&Entry> for Row {
     fn from(entry: &Entry) -> Self {
         Self {
             key: entry.key.clone().into_owned(),
-            value: entry.value.clone(),
+            value: entry.json.clone(),
             origin: entry.origin.to_string(),
         }
     }

@@ -188,8 +188,9 @@ impl Sections<'_> {
         for (key, value) in shown {
             let known = set.iter().find(|set| set.key == key);
             self.0.record_own(
-                format!("{name}.{key}"),
+                format!("{name}.{key}").into(),
                 render(&value),
+                masked(&value),
                 known.map_or(Origin::Default, |set| set.origin.clone()),
                 known.map_or(0, |set| set.fingerprint),
             );
