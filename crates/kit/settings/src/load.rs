@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::reading::fault::Error;
+use crate::reading::fault::{Error, Fault, Faults, Origin};
 use crate::reading::ignored::{IgnoredVariable, ignored};
 use crate::reading::{layers, log_filter, reader};
 use crate::section::{Sections, ServiceSettings};
@@ -66,6 +66,21 @@ pub struct Loaded {
     pub entries: Vec<reader::Entry>,
     /// Variables that look like settings of this service and are none. Nothing of them is in force.
     pub ignored: Vec<IgnoredVariable>,
+}
+
+impl Loaded {
+    /// The fault of a key whose value is right by itself and does not go with the program.
+    #[must_use]
+    pub fn refuse(&self, key: &str, problem: impl Into<String>) -> Error {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        let fault = Fault {
+            key: key.to_owned(),
+            value: entry.map(|entry| entry.value.clone()),
+            origin: entry.map_or(Origin::Default, |entry| entry.origin.clone()),
+            problem: problem.into(),
+        };
+        Error::Invalid(Faults::of(fault))
+    }
 }
 
 /// Reads the settings of a service without sections of its own; see [`load_as`].

@@ -43,7 +43,7 @@ use shutdown::{Ending, LOG_FLUSH, Running};
 use signals::{Signals, StopSignal};
 
 use crate::{
-    app::{AppState, exposition},
+    app::AppState,
     console::complain,
     logging::log_options,
     management::{self, Management},
@@ -123,7 +123,9 @@ pub(crate) async fn run<S: ServiceSettings>(
             // To stderr as it is, whatever the log's filter and format: a person has to act on it.
             logging.flush(LOG_FLUSH);
             complain(format_args!("{error:#}"));
-            ExitCode::from(1)
+            // Only the service that was built could tell that they do not go with it.
+            let is_of_settings = error.is::<berth_kit_settings::Error>();
+            ExitCode::from(if is_of_settings { 2 } else { 1 })
         }
     };
     logging.flush(LOG_FLUSH);
@@ -158,7 +160,7 @@ async fn serve(
     };
     port.announce(settings);
     let health = Arc::new(Health::new(Vec::new()));
-    let app = async || AppState::starting(build, settings, Arc::clone(&health), logging).await;
+    let app = async || AppState::starting(build, &start.loaded, Arc::clone(&health), logging).await;
     let mut runtime = Runtime::default();
     let building = make(&mut runtime);
     let routes = match starting::build(building, &mut signals, &port, settings, app).await? {
@@ -173,7 +175,7 @@ async fn serve(
     } = runtime;
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     health.depend_on(checks.watched());
-    let state = AppState::new(build, settings, routes, own_metrics, health, logging).await?;
+    let state = AppState::new(build, &start.loaded, routes, own_metrics, health, logging).await?;
     logging.register(&state.metrics)?;
     let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {
@@ -234,13 +236,7 @@ async fn manage(
     let Some(number) = settings.management.port else {
         return Ok(None);
     };
-    let app = management::app(
-        state,
-        exposition(settings),
-        Arc::clone(in_force),
-        logging.clone(),
-    )
-    .await?;
+    let app = management::app(state, settings, Arc::clone(in_force), logging.clone()).await?;
     let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;

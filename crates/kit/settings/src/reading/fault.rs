@@ -73,6 +73,13 @@ impl Faults {
         (!faults.is_empty()).then_some(Self { faults, ignored })
     }
 
+    pub(crate) fn of(fault: Fault) -> Self {
+        Self {
+            faults: vec![fault],
+            ignored: Vec::new(),
+        }
+    }
+
     /// With the variables that are ignored: one of them may be meant to set right what is wrong.
     pub(crate) fn beside(self, ignored: Vec<IgnoredVariable>) -> Self {
         Self { ignored, ..self }

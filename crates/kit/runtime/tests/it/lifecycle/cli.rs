@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use berth_testkit::Client;
+
 use crate::process::{Berth, berth, free_port};
 
 fn run(environment: &[(&str, &str)], args: &[&str]) -> Output {
@@ -270,4 +272,67 @@ fn a_long_value_moves_no_other_origin() {
 
 fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
+}
+
+#[test]
+fn metrics_are_not_served_at_the_path_of_another_route() {
+    const PUBLIC: (&str, &str) = ("BERTH__MANAGEMENT__PORT", "");
+    const PRIVATE: (&str, &str) = ("BERTH__MANAGEMENT__PORT", "0");
+    const DEBUG: (&str, &str) = ("BERTH__DEBUG__ROUTES", "true");
+    const QUIET: (&str, &str) = ("BERTH__DEBUG__ROUTES", "false");
+    for (path, other, port, debug) in [
+        ("/health", "/health", PUBLIC, QUIET),
+        ("/ready", "/ready", PUBLIC, QUIET),
+        ("/ready/metrics", "/ready/{check}", PUBLIC, QUIET),
+        ("/openapi.json", "/openapi.json", PUBLIC, QUIET),
+        ("/debug/echo", "/debug/echo", PUBLIC, DEBUG),
+        ("/debug/delay/1s", "/debug/delay/{duration}", PUBLIC, DEBUG),
+        ("/health", "/health", PRIVATE, QUIET),
+        ("/ready/metrics", "/ready/{check}", PRIVATE, QUIET),
+        ("/settings", "/settings", PRIVATE, QUIET),
+        ("/log-filter", "/log-filter", PRIVATE, QUIET),
+        ("/faults", "/faults", PRIVATE, DEBUG),
+    ] {
+        let says = format!(
+            "1 fault in the settings:\n  metrics.path = \"{path}\" (environment variable BERTH__METRICS__PATH): must \
+             not be the path of another route on its port: the kit's {other} answers there\n"
+        );
+        refused(&[("BERTH__METRICS__PATH", path), port, debug], &says);
+    }
+    // Nothing else is there.
+    for (path, port, debug) in [
+        ("/settings", PUBLIC, QUIET),
+        ("/debug/echo", PUBLIC, QUIET),
+        ("/api/v1/metrics", PUBLIC, QUIET),
+        ("/faults", PRIVATE, QUIET),
+        // Of the public port, where they are not.
+        ("/api/v1/hello", PRIVATE, QUIET),
+        ("/debug/echo", PRIVATE, DEBUG),
+    ] {
+        let environment = [("BERTH__METRICS__PATH", path), port, debug];
+        assert_eq!(run(&environment, &["check"]).status.code(), Some(0));
+        let mut server = Berth::start(&environment);
+        let address = if port == PUBLIC {
+            server.addr
+        } else {
+            let line = server.wait_for_log("management port on http://");
+            line.rsplit("http://").next().unwrap().parse().unwrap()
+        };
+        let answer = Client::connect(address).get(path);
+        assert!(answer.text().contains("\nberth_ready 1\n"), "{path}");
+        server.stop();
+    }
+    // What the service mounts is known when it is built; where no metrics are served, they are in nobody's way.
+    let path = ("BERTH__METRICS__PATH", "/api/v1/hello");
+    let output = run(&[path], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.contains("metrics.path = \"/api/v1/hello\" (environment variable BERTH__METRICS__PATH): must not be")
+            && text.contains("the service's own /api/v1/hello answers there"),
+        "{text}"
+    );
+    let server = Berth::start(&[path, ("BERTH__METRICS__ENABLED", "false")]);
+    assert_eq!(server.get("/api/v1/hello").status, 200);
+    server.stop();
 }

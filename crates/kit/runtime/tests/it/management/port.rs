@@ -246,3 +246,17 @@ fn a_scrape_sees_the_drain_to_its_end() {
     assert_eq!(server.wait().code(), Some(0), "{:#?}", server.log());
     assert!(Client::try_connect(private).is_err());
 }
+
+#[test]
+fn a_path_of_the_service_that_metrics_have_on_this_port_is_a_use_of_it() {
+    let (server, private) = start(&[("BERTH__METRICS__PATH", "/api/v1/hello")]);
+    assert_eq!(server.get("/api/v1/hello").status, 200);
+    let metrics = get(private, "/api/v1/hello");
+    let counted = metrics
+        .sample("api_requests_total{endpoint=\"/api/v1/hello\",method=\"GET\",status=\"200\"}");
+    assert_eq!(counted, Some("1"));
+    // On the public port it is a request like any other, and on this one a scrape, which is not logged.
+    let log = server.stop();
+    let lines = log.iter().filter(|line| line.contains("/api/v1/hello"));
+    assert_eq!(lines.count(), 1, "{log:#?}");
+}
