@@ -1,9 +1,11 @@
 //! The whole request path.
 
+mod gate;
+mod hosts;
 pub(crate) mod metrics_path;
 mod refusals;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use actix_web::{
     App, Error,
@@ -27,6 +29,8 @@ use berth_kit_telemetry::{
 };
 use futures_util::future::Either;
 
+use gate::{Gate, Stopped};
+use hosts::AllowedHosts;
 use refusals::Refusals;
 
 use crate::runtime::Build;
@@ -61,6 +65,8 @@ pub(crate) struct AppState {
 #[derive(Clone)]
 pub(crate) struct PortApp {
     state: AppState,
+    /// None on the public port, which anybody may ask by any name.
+    hosts: Option<Arc<AllowedHosts>>,
     /// What machines and operators ask is no use of the service: logged, but not counted.
     is_public: bool,
     /// While it starts, there are no metrics yet that could count.
@@ -161,6 +167,7 @@ impl AppState {
     pub(crate) fn public(&self) -> PortApp {
         PortApp {
             state: self.clone(),
+            hosts: None,
             is_public: true,
             is_starting: false,
         }
@@ -176,8 +183,10 @@ impl AppState {
         state.scrape = Some(settings.metrics.path.as_str().into());
         // However little the public one takes, an operator must be able to say what he wants.
         state.limits.max_body_bytes = MAX_PRIVATE_BODY;
+        let hosts = AllowedHosts::new(settings, &self.info.hostname);
         Ok(PortApp {
             state,
+            hosts: Some(Arc::new(hosts)),
             is_public: false,
             is_starting: false,
         })
@@ -221,6 +230,11 @@ impl PortApp {
         let is_counted = self.is_public && !self.is_starting;
         let metrics = is_counted.then(|| state.metrics.http_observer());
         let faults = state.faults.clone().filter(|_| is_counted);
+        let gate = match (self.hosts.clone(), faults) {
+            (Some(hosts), _) => Gate::Hosts(hosts),
+            (None, Some(faults)) => Gate::Faults(faults),
+            (None, None) => Gate::Open,
+        };
         let probes = Probes::of(
             &state.table,
             PROBES.into_iter().chain(state.scrape.as_deref()),
@@ -238,14 +252,16 @@ impl PortApp {
                 state.limits.clone(),
                 Arc::clone(&state.table),
             ))
-            // An injected fault, where somebody asked for it.
-            .wrap_fn(move |req, next| {
-                let fault = faults.as_ref().and_then(|faults| faults.draw());
-                match fault {
-                    None => Either::Left(next.call(req)),
-                    // In a box, since it is rare: what is not there need not be moved around.
-                    Some(fault) => Either::Right(Box::pin(fault.inject(req, next))),
-                }
+            // An injected fault, where somebody asked for it; what a management port is not asked by.
+            .wrap_fn(move |req, next| match gate.stops(&req) {
+                None => Either::Left(next.call(req)),
+                // In a box, since it is rare: what is not there need not be moved around.
+                Some(stopped) => Either::Right(Box::pin(match stopped {
+                    Stopped::Fault(fault) => Either::Left(fault.inject(req, next)),
+                    Stopped::Refused(problem) => {
+                        Either::Right(ready(Ok(req.into_response(problem.to_response()))))
+                    }
+                })),
             })
             // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(

@@ -1,6 +1,7 @@
 //! The settings' types, and the list of keys they are read from.
 
 pub(crate) mod checks;
+mod hosts;
 mod networks;
 
 use std::time::Duration;
@@ -120,9 +121,14 @@ pub struct Metrics {
 /// Where machines and operators look in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Management {
+    /// The address to listen on; the server's where there is none.
+    pub host: Option<String>,
     /// The TCP port for metrics, probes and what operators may change; 0 lets the system pick a free
     /// one. Where it is set, metrics are served there only.
     pub port: Option<u16>,
+    /// By which other names it may be asked, at most 64, in lower case; a dot before one stands for any names before
+    /// it.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// What is there for trying things out.
@@ -212,7 +218,9 @@ impl Settings {
                 path: r.take("metrics.path", parse::metrics_path),
             },
             management: Management {
+                host: r.take_optional("management.host", parse::host),
                 port: r.take_optional("management.port", |raw| parse::integer(raw, 0..=65_535)),
+                allowed_hosts: r.take("management.allowed_hosts", hosts::hosts),
             },
             debug: Debug {
                 routes: r.take("debug.routes", parse::boolean),

@@ -29,7 +29,8 @@ pub(crate) fn networks(raw: &Raw) -> Result<Vec<IpNet>, String> {
     items.iter().map(network).collect()
 }
 
-fn inline(text: &str) -> Option<Vec<Value>> {
+/// The items of a list in TOML.
+pub(super) fn inline(text: &str) -> Option<Vec<Value>> {
     let mut root = config::File::from_str(&format!("list = {text}"), FileFormat::Toml)
         .collect()
         .ok()?;

@@ -162,10 +162,10 @@ fn all_faults_at_once_in_the_order_of_keys() {
         "server.x = 1\na.b = 2\n[[log]]\n",
         &variables,
     ));
-    assert_eq!(faults.len(), 27 + 3);
+    assert_eq!(faults.len(), 29 + 3);
     assert!(faults.is_sorted_by_key(|fault| &fault.key));
     let text = faults.to_string();
-    assert_eq!(text.lines().count(), 31);
+    assert_eq!(text.lines().count(), 33);
     assert!(text.lines().all(|line| line.chars().count() < 500));
     assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
 }

@@ -14,7 +14,7 @@ pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 27] = [
+pub(crate) const KEYS: [&str; 29] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -40,7 +40,9 @@ pub(crate) const KEYS: [&str; 27] = [
     "log.probes",
     "metrics.enabled",
     "metrics.path",
+    "management.host",
     "management.port",
+    "management.allowed_hosts",
     "debug.routes",
 ];
 
