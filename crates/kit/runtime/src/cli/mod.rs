@@ -14,7 +14,7 @@ use crate::{
     console::{self, complain},
     lifecycle::{
         self, interruptible,
-        signals::{self, Signals, StopSignal},
+        signals::{self, Signals, TerminationSignal},
     },
     runtime::{Build, Runtime},
 };
@@ -165,7 +165,7 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
 }
 
 /// The exit code for a signal that came before anything was served.
-fn interrupted(signal: StopSignal, command: Option<Command>) -> ExitCode {
+fn interrupted(signal: TerminationSignal, command: Option<Command>) -> ExitCode {
     if command.is_some() {
         return ExitCode::from(signal.exit_code());
     }

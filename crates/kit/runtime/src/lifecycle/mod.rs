@@ -40,7 +40,7 @@ use berth_kit_transport::Serving;
 use futures_util::future::{Either, poll_immediate, select};
 
 use shutdown::{Ending, LOG_FLUSH, Running};
-use signals::{Signals, StopSignal};
+use signals::{Signals, TerminationSignal};
 
 use crate::{
     app::AppState,
@@ -198,7 +198,7 @@ async fn serve(
     }
     let handle = server.handle();
     let server = actix_rt::spawn(server);
-    let tasks = Tasks::start(tasks, &stop.signal());
+    let tasks = Tasks::start(tasks, &stop.token());
     state.health.started();
     actix_rt::spawn(reloader.run());
 
@@ -219,7 +219,7 @@ async fn serve(
 pub(crate) async fn interruptible<T: Send + 'static>(
     signals: &mut Signals,
     work: impl FnOnce() -> T + Send + 'static,
-) -> anyhow::Result<Result<T, StopSignal>> {
+) -> anyhow::Result<Result<T, TerminationSignal>> {
     match select(spawn_blocking(work), Box::pin(signals.next())).await {
         Either::Left((done, _)) => Ok(Ok(done?)),
         Either::Right((signal, _)) => Ok(Err(signal)),
