@@ -1,6 +1,7 @@
 //! Takes the settings one key at a time and keeps account of them.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use config::ValueKind;
@@ -249,12 +250,45 @@ impl Reader {
         self.entries.iter().any(|entry| is_in(&entry.key, section))
     }
 
-    /// The entry of `key`, if it was taken without a fault.
+    /// The entry of `key`, if it was taken.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The same, if it was taken without a fault: of its own, in it, or of its whole section.
     pub(crate) fn sound(&self, key: &str) -> Option<&Entry> {
-        let faulty = self.faults.iter().any(|fault| fault.key == key);
-        self.entries
-            .iter()
-            .find(|entry| entry.key == key && !faulty)
+        let is_of_it = |fault: &Fault| {
+            let in_it = fault.key.strip_prefix(key);
+            is_in(key, &fault.key)
+                || in_it.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.entry(key)
+            .filter(|_| !self.faults.iter().any(is_of_it))
+    }
+
+    /// Refuses the value of `key` for what those of `others` are. A value that stands in for a faulty one contradicts
+    /// nothing.
+    pub(crate) fn refuse(&mut self, key: &str, others: &[&str], mut problem: String) {
+        let Some(entry) = self.sound(key) else {
+            return;
+        };
+        for other in others {
+            let Some(Entry {
+                key, value, origin, ..
+            }) = self.sound(other)
+            else {
+                return;
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(problem, "; {key} = {value} ({origin})");
+        }
+        let fault = Fault {
+            key: entry.key.to_string(),
+            value: Some(entry.value.clone()),
+            origin: entry.origin.clone(),
+            problem,
+        };
+        self.fault(fault);
     }
 
     /// The taken entries, unless there was a fault or something is left that nobody took.

@@ -373,4 +373,5 @@ fn a_secret_that_has_changed_needs_a_restart() {
     assert_eq!(pending[0].value, "********");
 }
 
+mod refuse;
 mod strict;

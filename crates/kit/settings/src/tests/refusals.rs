@@ -176,7 +176,9 @@ fn two_listeners_on_one_port() {
         |public, private| from_env(&[("PORT", public), ("BERTH__MANAGEMENT__PORT", private)]);
     assert_eq!(
         problems(ports("9090", "9090")),
-        ["management.port = 9090: must not be server.port, too (environment variable PORT)"]
+        [
+            "management.port = 9090: must not be server.port, too; server.port = 9090 (environment variable PORT)"
+        ]
     );
     assert!(ports("8080", "9090").is_ok());
     assert!(ports("0", "0").is_ok());
@@ -195,8 +197,8 @@ fn a_drain_longer_than_the_grace_period() {
     assert_eq!(
         problems(drain("10s", "21s", "30s")),
         [
-            "shutdown.grace_period = \"30s\": must be at least 31s, the sum of shutdown.drain_delay = \"10s\" \
-          (environment variable BERTH__SHUTDOWN__DRAIN_DELAY) and shutdown.timeout = \"21s\" \
+            "shutdown.grace_period = \"30s\": must be at least 31s, the sum of the other two; shutdown.drain_delay = \"10s\" \
+          (environment variable BERTH__SHUTDOWN__DRAIN_DELAY); shutdown.timeout = \"21s\" \
           (environment variable BERTH__SHUTDOWN__TIMEOUT)"
         ]
     );
