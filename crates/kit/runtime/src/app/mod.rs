@@ -5,7 +5,7 @@ mod hosts;
 pub(crate) mod metrics_path;
 mod refusals;
 
-use std::{future::ready, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     App, Error,
@@ -29,7 +29,7 @@ use berth_kit_telemetry::{
 };
 use futures_util::future::Either;
 
-use gate::{Gate, Stopped};
+use gate::Gate;
 use hosts::AllowedHosts;
 use refusals::Refusals;
 
@@ -230,11 +230,8 @@ impl PortApp {
         let is_counted = self.is_public && !self.is_starting;
         let metrics = is_counted.then(|| state.metrics.http_observer());
         let faults = state.faults.clone().filter(|_| is_counted);
-        let gate = match (self.hosts.clone(), faults) {
-            (Some(hosts), _) => Gate::Hosts(hosts),
-            (None, Some(faults)) => Gate::Faults(faults),
-            (None, None) => Gate::Open,
-        };
+        let hosts = self.hosts.clone().map(Gate::Hosts);
+        let gate = hosts.or_else(|| faults.map(Gate::Faults));
         let probes = Probes::of(
             &state.table,
             PROBES.into_iter().chain(state.scrape.as_deref()),
@@ -253,15 +250,13 @@ impl PortApp {
                 Arc::clone(&state.table),
             ))
             // An injected fault, where somebody asked for it; what a management port is not asked by.
-            .wrap_fn(move |req, next| match gate.stops(&req) {
-                None => Either::Left(next.call(req)),
-                // In a box, since it is rare: what is not there need not be moved around.
-                Some(stopped) => Either::Right(Box::pin(match stopped {
-                    Stopped::Fault(fault) => Either::Left(fault.inject(req, next)),
-                    Stopped::Refused(problem) => {
-                        Either::Right(ready(Ok(req.into_response(problem.to_response()))))
-                    }
-                })),
+            .wrap_fn(move |req, next| {
+                let stopped = gate.as_ref().and_then(|gate| gate.stops(&req));
+                match stopped {
+                    None => Either::Left(next.call(req)),
+                    // In a box, since it is rare: what is not there need not be moved around.
+                    Some(stopped) => Either::Right(stopped.answer(req, next)),
+                }
             })
             // Outermost, so that nothing is answered unseen.
             .wrap(Observed::new(
