@@ -8,7 +8,7 @@
 use std::{env, future::pending, process::ExitCode, thread, time::Duration};
 
 use actix_web::rt::time::sleep;
-use berth_kit::{Build, Result, Routes, Runtime, ServiceName, Settings, StopSignal};
+use berth_kit::{Build, Result, Routes, Runtime, ServiceName, Settings, StopToken};
 
 fn main() -> ExitCode {
     let build = Build {
@@ -41,7 +41,7 @@ async fn connect() -> Result<()> {
     Ok(())
 }
 
-async fn work(stop: StopSignal) -> Result<()> {
+async fn work(stop: StopToken) -> Result<()> {
     let moment = Duration::from_millis(200);
     match env::var("WORKER").unwrap_or_default().as_str() {
         "deaf" => pending::<()>().await,

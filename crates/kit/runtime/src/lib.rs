@@ -59,7 +59,7 @@ pub use berth_kit_http::{
 pub use berth_kit_settings::reference as settings_reference;
 pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceName, ServiceSettings, Settings};
 pub use berth_kit_telemetry::prometheus;
-pub use berth_kit_transport::StopSignal;
+pub use berth_kit_transport::StopToken;
 pub use runtime::{Build, Runtime};
 
 /// Runs the service to its end, and says how that went.

@@ -19,10 +19,11 @@ use berth_kit_http::{
     duration::{Text, compact},
     openapi,
 };
-use berth_kit_settings::Entry;
+use berth_kit_settings::{Entry, Settings};
 use berth_kit_telemetry::log::Logging;
 use berth_kit_transport::{Serving, Stop};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -40,32 +41,39 @@ const LONGEST: Duration = Duration::from_hours(24);
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// What only the management port has.
-pub(crate) fn routes(cfg: &mut ServiceConfig<'_>) {
+fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.configure(health::routes)
-        .service(settings)
+        .service(show_settings)
         .service(log_filter)
         .service(set_log_filter)
         .service(revert_log_filter)
         .configure(openapi::routes);
 }
 
+/// All that these settings turn on there, but for the scrape and what the handlers share.
+pub(crate) fn shown(settings: &Settings) -> Routes {
+    let shown = Routes::new(routes);
+    if settings.debug.routes {
+        shown.configure(faults::routes)
+    } else {
+        shown
+    }
+}
+
 /// What the management port shows.
 pub(crate) async fn app(
     state: &AppState,
-    exposition: Routes,
+    settings: &Settings,
     in_force: InForce,
     logging: Logging,
 ) -> anyhow::Result<PortApp> {
-    let mut shown = Routes::new(routes)
-        .merge(exposition)
-        .data(in_force)
-        .data(logging);
+    let mut shown = shown(settings).data(in_force).data(logging);
     if let Some(faults) = state.faults.clone().map(web::Data::from) {
         shown = shown.configure(move |cfg| {
-            cfg.app_data(faults.clone()).configure(faults::routes);
+            cfg.app_data(faults.clone());
         });
     }
-    state.private(shown).await
+    state.private(settings, shown).await
 }
 
 /// The running management port.
@@ -133,8 +141,8 @@ struct Shown {
 struct Row {
     #[schema(examples("server.port"))]
     key: String,
-    /// As the settings file has it, secrets masked
-    value: String,
+    /// As the settings file has it, as JSON: a duration is text, `null` is unset; secrets masked
+    value: Value,
     /// Where it comes from
     #[schema(examples("default", "config.toml"))]
     origin: String,
@@ -144,16 +152,19 @@ impl From<&Entry> for Row {
     fn from(entry: &Entry) -> Self {
         Self {
             key: entry.key.clone().into_owned(),
-            value: entry.value.clone(),
+            value: entry.json.clone(),
             origin: entry.origin.to_string(),
         }
     }
 }
 
 /// The settings in force
-#[utoipa::path(responses((status = 200, description = "All of them, by key", body = Shown)))]
+#[utoipa::path(
+    operation_id = "settings",
+    responses((status = 200, description = "All of them, by key", body = Shown))
+)]
 #[get("/settings")]
-async fn settings(in_force: web::Data<InForce>) -> HttpResponse {
+async fn show_settings(in_force: web::Data<InForce>) -> HttpResponse {
     let in_force = in_force.load();
     HttpResponse::Ok().insert_header(NO_STORE).json(Shown {
         settings: in_force.loaded.entries.iter().map(Row::from).collect(),
@@ -195,7 +206,7 @@ struct Current {
 )]
 #[get("/log-filter")]
 async fn log_filter(logging: web::Data<Logging>) -> HttpResponse {
-    shown(&logging)
+    filter_shown(&logging)
 }
 
 /// Another log filter, for a while
@@ -230,7 +241,7 @@ async fn set_log_filter(
         time::sleep(lasts).await;
         reverted(theirs.revert(Some(number)), &theirs);
     });
-    Ok(shown(&logging))
+    Ok(filter_shown(&logging))
 }
 
 /// Back to the log filter of the settings
@@ -241,10 +252,10 @@ async fn set_log_filter(
 #[delete("/log-filter")]
 async fn revert_log_filter(logging: web::Data<Logging>) -> HttpResponse {
     reverted(logging.revert(None), &logging);
-    shown(&logging)
+    filter_shown(&logging)
 }
 
-fn shown(logging: &Logging) -> HttpResponse {
+fn filter_shown(logging: &Logging) -> HttpResponse {
     let filter = logging.filter();
     let left = filter.left.map(|left| Duration::from_secs(left.as_secs()));
     HttpResponse::Ok().insert_header(NO_STORE).json(Current {

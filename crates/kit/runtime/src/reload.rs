@@ -28,7 +28,10 @@ use notify::{
 };
 use tokio::sync::Notify;
 
-use crate::{app::AppState, logging::log_options};
+use crate::{
+    app::{AppState, metrics_path},
+    logging::log_options,
+};
 
 /// What holds now, and what waits for a restart.
 pub(crate) type InForce = Arc<ArcSwap<Reloaded>>;
@@ -155,8 +158,12 @@ impl Reloader {
         })
         .await
         .map_err(|error| Refused::Other(error.into()))?;
+        let read = read.map_err(Refused::Settings)?;
+        // It waits for a restart, which would not come up.
+        metrics_path::beside_the_kit(&read).await?;
+        metrics_path::beside_the_service(&read, &self.state.own).map_err(Refused::Settings)?;
         let before = self.in_force.load();
-        let next = before.loaded.reload(read.map_err(Refused::Settings)?);
+        let next = before.loaded.reload(read);
         let same = next == **before;
         if same && only_changes {
             return Ok(None);
@@ -237,6 +244,12 @@ async fn debounced(changed: &Notify) {
         while timeout(DEBOUNCE, changed.notified()).await.is_ok() {}
     })
     .await;
+}
+
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        error.downcast().map_or_else(Self::Other, Self::Settings)
+    }
 }
 
 impl Refused {

@@ -5,7 +5,7 @@ use std::{fmt, future::Future};
 use berth_kit_health::Dependency;
 use berth_kit_settings::ServiceName;
 use berth_kit_telemetry::prometheus::core::Collector;
-use berth_kit_transport::StopSignal;
+use berth_kit_transport::StopToken;
 
 use crate::tasks::{Cleanup, Task};
 
@@ -98,7 +98,7 @@ impl Runtime {
     /// ```
     pub fn task<F, A>(&mut self, name: impl Into<String>, task: F)
     where
-        F: FnOnce(StopSignal) -> A + Send + 'static,
+        F: FnOnce(StopToken) -> A + Send + 'static,
         A: Future<Output = anyhow::Result<()>> + 'static,
     {
         self.tasks.push(Task::new(name.into(), task));

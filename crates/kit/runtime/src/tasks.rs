@@ -12,20 +12,20 @@ use actix_rt::{
     Arbiter,
     time::{Instant, timeout},
 };
-use berth_kit_transport::StopSignal;
+use berth_kit_transport::StopToken;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// A task that is not running yet.
 pub(crate) struct Task {
     name: String,
-    start: Box<dyn FnOnce(StopSignal) -> LocalBoxFuture<'static, anyhow::Result<()>> + Send>,
+    start: Box<dyn FnOnce(StopToken) -> LocalBoxFuture<'static, anyhow::Result<()>> + Send>,
 }
 
 impl Task {
     pub(crate) fn new<F, A>(name: String, task: F) -> Self
     where
-        F: FnOnce(StopSignal) -> A + Send + 'static,
+        F: FnOnce(StopToken) -> A + Send + 'static,
         A: Future<Output = anyhow::Result<()>> + 'static,
     {
         Self {
@@ -55,7 +55,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Starts them. Each is told of the stop by `stop`.
-    pub(crate) fn start(tasks: Vec<Task>, stop: &StopSignal) -> Self {
+    pub(crate) fn start(tasks: Vec<Task>, stop: &StopToken) -> Self {
         let (tell, ended) = unbounded_channel();
         let mut running = BTreeMap::new();
         let mut thread = None;
@@ -152,7 +152,7 @@ mod tests {
 
     fn task<F, A>(name: &str, run: F) -> Task
     where
-        F: FnOnce(StopSignal) -> A + Send + 'static,
+        F: FnOnce(StopToken) -> A + Send + 'static,
         A: Future<Output = anyhow::Result<()>> + 'static,
     {
         Task::new(name.to_owned(), run)
@@ -174,7 +174,7 @@ mod tests {
             stop.requested().await;
             bail!("no")
         });
-        let tasks = Tasks::start(vec![polite, deaf, unwilling], &stop.signal());
+        let tasks = Tasks::start(vec![polite, deaf, unwilling], &stop.token());
         stop.drain();
         let mut failed = tasks.stop(soon()).await;
         failed.sort();
@@ -189,7 +189,7 @@ mod tests {
         ] {
             let stop = Arc::<Stop>::default();
             let ends = task("a", |_| async { Ok(()) });
-            let mut tasks = Tasks::start(vec![ends, failing], &stop.signal());
+            let mut tasks = Tasks::start(vec![ends, failing], &stop.token());
             let (name, error) = tasks.failed().await;
             assert_eq!((name.as_str(), error.as_str()), ("b", why));
             assert!(tasks.stop(soon()).await.is_empty());

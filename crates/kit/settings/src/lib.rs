@@ -3,7 +3,7 @@
 //! They come in layers, and a later one wins: the built-in defaults (`defaults.toml`, which is
 //! also the reference of all keys), a TOML or YAML file, the environment as
 //! `SHOP__SECTION__KEY` for a service named `shop`, and the plain variables `PORT`, `ENVIRONMENT`,
-//! `APP_NAME` and `VERSION`, for which empty counts as unset. What a later layer covers is not
+//! `APP_NAME` and `VERSION`. An empty variable counts as unset. What a later layer covers is not
 //! looked at.
 //!
 //! [`load`](load()) returns settings that hold, or every fault at once:
@@ -46,6 +46,7 @@ pub use load::{Loaded, Sources, check_log_filter, load, load_as};
 pub use postgres_url::PostgresUrl;
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
+    ignored::IgnoredVariable,
     reader::Entry,
     values::{LogFormat, Workers},
 };

@@ -4,7 +4,8 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::reading::fault::Error;
+use crate::reading::fault::{Error, Fault, Faults, Origin};
+use crate::reading::ignored::{IgnoredVariable, ignored};
 use crate::reading::{layers, log_filter, reader};
 use crate::section::{Sections, ServiceSettings};
 use crate::service_name::ServiceName;
@@ -63,6 +64,23 @@ pub struct Loaded {
     /// Every key, its effective value and where it was set, in the order of `defaults.toml`; those of the
     /// service's own sections after them.
     pub entries: Vec<reader::Entry>,
+    /// Variables that look like settings of this service and are none. Nothing of them is in force.
+    pub ignored: Vec<IgnoredVariable>,
+}
+
+impl Loaded {
+    /// The fault of a key whose value is right by itself and does not go with the program.
+    #[must_use]
+    pub fn refuse(&self, key: &str, problem: impl Into<String>) -> Error {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        let fault = Fault {
+            key: key.to_owned(),
+            value: entry.map(|entry| entry.value.clone()),
+            origin: entry.map_or(Origin::Default, |entry| entry.origin.clone()),
+            problem: problem.into(),
+        };
+        Error::Invalid(Faults::of(fault))
+    }
 }
 
 /// Reads the settings of a service without sections of its own; see [`load_as`].
@@ -97,8 +115,19 @@ pub fn load_as<S: ServiceSettings>(sources: &Sources) -> Result<(Loaded, S), Err
     }
     let settings = Settings::read(&mut reader);
     let own = S::read(settings.clone(), &mut Sections(&mut reader));
-    let entries = reader.finish().map_err(Error::Invalid)?;
-    Ok((Loaded { settings, entries }, own))
+    let known: Vec<_> = reader.entries().iter().map(|entry| &*entry.key).collect();
+    let ignored = ignored(service, &sources.environment, &known);
+    match reader.finish() {
+        Ok(entries) => {
+            let loaded = Loaded {
+                settings,
+                entries,
+                ignored,
+            };
+            Ok((loaded, own))
+        }
+        Err(faults) => Err(Error::Invalid(faults.beside(ignored))),
+    }
 }
 
 /// Whether `text` will do as `log.filter`.

@@ -62,6 +62,7 @@ fn introduction(service: ServiceName) -> String {
     let prefix = service.prefix();
     let file = service.config_variable();
     let port = service.variable("server.port");
+    let near = port.replacen("__", "_", 1);
     // As the program says it.
     let mistakes = [
         ("PORT".to_owned(), "99999"),
@@ -92,11 +93,16 @@ Every key of `{service}`. Later wins:
 1. the defaults, which are built in;
 2. the file that `--config FILE` or the variable `{file}` names, TOML or YAML;
 3. environment variables `{prefix}SECTION__KEY`: `server.port` is `{port}`;
-4. the plain variables `PORT`, `ENVIRONMENT`, `APP_NAME` and `VERSION`. Empty counts as unset.
+4. the plain variables `PORT`, `ENVIRONMENT`, `APP_NAME` and `VERSION`.
+
+A variable that is empty counts as unset, whatever the key: text that is to be empty is set in the file.
 
 There are two underscores because Kubernetes sets variables such as `PORT=tcp://…` with one, after the name of each
-Service. In the environment, a list or a table is written as in a TOML file, on one line; in a section of the
-service's own, as JSON. Durations have a unit: `250ms`, `5s`, `1m 30s`, `2h`.
+Service. A variable that nearly names a key, such as `{near}` or one in lower case, is ignored, with a
+warning at the start and in `check`.
+
+In the environment, a list or a table is written as in a TOML file, on one line; in a section of the service's own, as
+JSON. Durations have a unit: `250ms`, `5s`, `1m 30s`, `2h`.
 
 [`defaults.toml`](../crates/kit/settings/defaults.toml) is the file to copy: keep the lines you change. Unknown keys
 are refused, and all faults are told at once:

@@ -70,7 +70,11 @@ impl Loaded {
             })
             .collect();
         Reloaded {
-            loaded: Self { settings, entries },
+            loaded: Self {
+                settings,
+                entries,
+                ignored: read.ignored,
+            },
             pending,
         }
     }

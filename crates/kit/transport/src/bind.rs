@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
-use crate::listen::{self, Error, canonical};
+use crate::listen::{self, Error, Keys, canonical};
 
 /// How often the system is asked for a port that is free on all addresses.
 const ATTEMPTS: u32 = 16;
@@ -22,8 +22,8 @@ pub struct Bound {
     pub skipped: Vec<Error>,
 }
 
-/// Binds these addresses, each once, all on one port, also where the system picks it. `key` names what sets the
-/// port, for the message of an error.
+/// Binds these addresses, each once, all on one port, also where the system picks it. `keys` name what sets
+/// it, for the message of an error.
 ///
 /// An address that this machine does not have is left out where it has another: `localhost` is `::1`, too, on many
 /// a machine without IPv6. Where `::` cannot be had at all, `0.0.0.0` takes its place.
@@ -31,13 +31,13 @@ pub struct Bound {
 /// # Errors
 ///
 /// When no address can be bound, or one is in use: then another process would answer some of the clients.
-pub fn all(addresses: &[SocketAddr], backlog: u32, key: &'static str) -> Result<Bound, Error> {
-    all_with(addresses, key, |address| listen::bind(address, backlog))
+pub fn all(addresses: &[SocketAddr], backlog: u32, keys: Keys) -> Result<Bound, Error> {
+    all_with(addresses, keys, |address| listen::bind(address, backlog))
 }
 
 fn all_with(
     addresses: &[SocketAddr],
-    key: &'static str,
+    keys: Keys,
     bind: impl Fn(SocketAddr) -> io::Result<TcpListener>,
 ) -> Result<Bound, Error> {
     let mut seen = HashSet::new();
@@ -48,7 +48,7 @@ fn all_with(
         .collect();
     let mut attempt = 1;
     loop {
-        match once(&addresses, key, &bind) {
+        match once(&addresses, keys, &bind) {
             // The port that was free on one address is taken on another.
             Err(Error::Bind { address, error, .. })
                 if error.kind() == io::ErrorKind::AddrInUse
@@ -64,18 +64,18 @@ fn all_with(
 
 fn once(
     addresses: &[SocketAddr],
-    key: &'static str,
+    keys: Keys,
     bind: impl Fn(SocketAddr) -> io::Result<TcpListener>,
 ) -> Result<Bound, Error> {
     let mut bound = Bound::default();
     for address in addresses {
-        bound.add(*address, key, &bind)?;
+        bound.add(*address, keys, &bind)?;
     }
     let no_ipv6 = addresses
         .iter()
         .find(|address| address.ip() == Ipv6Addr::UNSPECIFIED);
     if let (true, Some(address)) = (bound.listeners.is_empty(), no_ipv6) {
-        bound.add((Ipv4Addr::UNSPECIFIED, address.port()).into(), key, &bind)?;
+        bound.add((Ipv4Addr::UNSPECIFIED, address.port()).into(), keys, &bind)?;
     }
     if bound.listeners.is_empty() && !bound.skipped.is_empty() {
         return Err(bound.skipped.remove(0));
@@ -87,7 +87,7 @@ impl Bound {
     fn add(
         &mut self,
         mut address: SocketAddr,
-        key: &'static str,
+        keys: Keys,
         bind: impl Fn(SocketAddr) -> io::Result<TcpListener>,
     ) -> Result<(), Error> {
         if let (0, Some(first)) = (address.port(), self.addresses.first()) {
@@ -103,7 +103,7 @@ impl Bound {
                 let is_taken = error.kind() == io::ErrorKind::AddrInUse;
                 let error = Error::Bind {
                     address,
-                    key,
+                    keys,
                     error,
                 };
                 if is_taken {
@@ -120,7 +120,10 @@ impl Bound {
 mod tests {
     use super::*;
 
-    const KEY: &str = "server.port";
+    const KEYS: Keys = Keys {
+        host: "server.host",
+        port: "server.port",
+    };
 
     fn v4(last: u8, port: u16) -> SocketAddr {
         ([127, 0, 0, last], port).into()
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn each_address_is_bound_once() {
         let mapped = SocketAddr::from(([0, 0, 0, 0, 0, 0xffff, 0x7f00, 1], 0));
-        let bound = all(&[v4(1, 0), v4(1, 0), mapped], 16, KEY).unwrap();
+        let bound = all(&[v4(1, 0), v4(1, 0), mapped], 16, KEYS).unwrap();
         assert_eq!(bound.addresses.len(), 1, "{bound:?}");
         assert_eq!(bound.addresses[0].ip(), v4(1, 0).ip());
         assert!(bound.skipped.is_empty());
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_system_picks_one_port_for_all() {
-        let bound = all(&[v4(1, 0), v4(2, 0), v4(3, 0)], 16, KEY).unwrap();
+        let bound = all(&[v4(1, 0), v4(2, 0), v4(3, 0)], 16, KEYS).unwrap();
         let ports: HashSet<_> = bound.addresses.iter().map(SocketAddr::port).collect();
         assert_eq!((bound.addresses.len(), ports.len()), (3, 1), "{bound:?}");
         assert_ne!(bound.addresses[0].port(), 0);
@@ -168,7 +171,7 @@ mod tests {
             }
             bind(address)
         };
-        let bound = all_with(&[v4(1, 0), v4(2, 0)], KEY, busy_at_first).unwrap();
+        let bound = all_with(&[v4(1, 0), v4(2, 0)], KEYS, busy_at_first).unwrap();
         assert_eq!(bound.addresses[0].port(), bound.addresses[1].port());
         assert_eq!(tries.get(), 3);
         let always = |address: SocketAddr| {
@@ -177,41 +180,41 @@ mod tests {
             }
             bind(address)
         };
-        assert!(all_with(&[v4(1, 0), v4(2, 0)], KEY, always).is_err());
+        assert!(all_with(&[v4(1, 0), v4(2, 0)], KEYS, always).is_err());
     }
 
     #[test]
     fn an_address_that_the_machine_does_not_have_is_left_out() {
         // Of a block for documentation.
         let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
-        let bound = all(&[foreign, v4(1, 0)], 16, KEY).unwrap();
+        let bound = all(&[foreign, v4(1, 0)], 16, KEYS).unwrap();
         assert_eq!(bound.addresses.len(), 1);
         assert_eq!(
             bound.skipped[0].to_string(),
             "cannot listen on 192.0.2.1:0: this machine does not have the address (set server.host to an \
              address of this machine, or 0.0.0.0 for all)"
         );
-        assert!(all(&[foreign], 16, KEY).is_err());
+        assert!(all(&[foreign], 16, KEYS).is_err());
     }
 
     #[test]
     fn a_port_in_use_on_one_address_is_an_error() {
         let taken = bind(v4(2, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = all(&[v4(1, port), v4(2, port)], 16, KEY).unwrap_err();
+        let error = all(&[v4(1, port), v4(2, port)], 16, KEYS).unwrap_err();
         assert!(error.to_string().contains("already in use"), "{error}");
     }
 
     #[test]
     fn without_ipv6_all_addresses_are_those_of_ipv4() {
         let unspecified = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
-        let bound = all_with(&[unspecified], KEY, only_ipv4).unwrap();
+        let bound = all_with(&[unspecified], KEYS, only_ipv4).unwrap();
         assert_eq!(bound.addresses[0].ip(), Ipv4Addr::UNSPECIFIED);
         assert_eq!(bound.skipped.len(), 1);
         // One that was asked for is not replaced by all.
         let loopback = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
-        assert!(all_with(&[loopback], KEY, only_ipv4).is_err());
-        let bound = all_with(&[loopback, v4(1, 0)], KEY, only_ipv4).unwrap();
+        assert!(all_with(&[loopback], KEYS, only_ipv4).is_err());
+        let bound = all_with(&[loopback, v4(1, 0)], KEYS, only_ipv4).unwrap();
         assert_eq!(bound.addresses[0].ip(), v4(1, 0).ip());
     }
 }

@@ -156,7 +156,7 @@ where
                         application: Rc::clone(&worker.application),
                         events: Rc::clone(&worker.events),
                         peer: client,
-                        stop: worker.stop.signal(),
+                        stop: worker.stop.token(),
                         activity: Rc::clone(&activity),
                         upgrade: Rc::clone(&upgraded),
                     };

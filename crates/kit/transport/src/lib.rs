@@ -58,6 +58,6 @@ pub use tests::laws;
 
 pub use events::{Events, NoEvents, Refusal, RefusalBody};
 pub use server::{Options, Serving, serve};
-pub use stop::{Stop, StopSignal};
+pub use stop::{Stop, StopToken};
 pub use stream::proxy::ProxyProtocol;
 pub use timeouts::Timeouts;

@@ -12,17 +12,28 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// one does.
 const UNSENT: u32 = 64 * 1024;
 
+/// The settings that say where to listen, for whoever has to change them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// What sets the host.
+    pub host: &'static str,
+    /// What sets the port.
+    pub port: &'static str,
+}
+
 /// A port cannot be listened on. Says in one line what, where, why, and what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The host has no address.
     #[error(
-        "cannot listen on {name}: the host name has no address (set server.host to an address of this \
-         machine, or 0.0.0.0 for all)"
+        "cannot listen on {name}: the host name has no address (set {key} to an address of this machine, or \
+         0.0.0.0 for all)"
     )]
     NoAddress {
         /// Host and port.
         name: String,
+        /// What sets the host.
+        key: &'static str,
         /// What the system says, if it says anything.
         #[source]
         source: Option<io::Error>,
@@ -31,13 +42,13 @@ pub enum Error {
     #[error(
         "cannot listen on {address}: {} ({})",
         reason(error),
-        remedy(error, key)
+        remedy(error, *keys)
     )]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What sets its port.
-        key: &'static str,
+        /// What sets it.
+        keys: Keys,
         /// What the system says.
         error: io::Error,
     },
@@ -48,9 +59,10 @@ pub enum Error {
 /// # Errors
 ///
 /// When there is none.
-pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+pub fn addresses(host: &str, port: u16, keys: Keys) -> Result<Vec<SocketAddr>, Error> {
     let none = |source| Error::NoAddress {
         name: display(host, port),
+        key: keys.host,
         source,
     };
     let found = (host, port).to_socket_addrs();
@@ -127,16 +139,16 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-fn remedy(error: &io::Error, key: &str) -> String {
+fn remedy(error: &io::Error, Keys { host, port }: Keys) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!("set {key}, or stop the process that holds it"),
+        io::ErrorKind::AddrInUse => format!("set {port}, or stop the process that holds it"),
         io::ErrorKind::PermissionDenied => {
-            format!("ports below 1024 are for privileged processes: set {key} to 1024 or above")
+            format!("ports below 1024 are for privileged processes: set {port} to 1024 or above")
         }
         io::ErrorKind::AddrNotAvailable => {
-            "set server.host to an address of this machine, or 0.0.0.0 for all".to_owned()
+            format!("set {host} to an address of this machine, or 0.0.0.0 for all")
         }
-        _ => format!("set server.host and {key} to an address of this machine"),
+        _ => format!("set {host} and {port} to an address of this machine"),
     }
 }
 

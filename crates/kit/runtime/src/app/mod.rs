@@ -1,5 +1,8 @@
 //! The whole request path.
 
+mod gate;
+mod hosts;
+pub(crate) mod metrics_path;
 mod refusals;
 
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use berth_kit_http::{
     TrustedProxies, configure,
     openapi::{self, Document},
 };
-use berth_kit_settings::Settings;
+use berth_kit_settings::{Loaded, Settings};
 use berth_kit_telemetry::{
     log::{AccessLines, AccessLog, Logging, Probes},
     metrics::{self, Metrics},
@@ -26,6 +29,8 @@ use berth_kit_telemetry::{
 };
 use futures_util::future::Either;
 
+use gate::Gate;
+use hosts::AllowedHosts;
 use refusals::Refusals;
 
 use crate::runtime::Build;
@@ -45,8 +50,11 @@ pub(crate) struct AppState {
     pub(crate) faults: Option<Arc<Faults>>,
     pub(crate) limits: Limits,
     access_lines: Arc<AccessLines>,
-    scrape: Arc<str>,
+    /// The path of the scrape, where it is on this port.
+    scrape: Option<Arc<str>>,
     routes: Routes,
+    /// What the service itself has mounted.
+    pub(crate) own: Arc<RouteTable>,
     document: web::Data<Document>,
     table: Arc<RouteTable>,
     proxies: TrustedProxies,
@@ -57,6 +65,8 @@ pub(crate) struct AppState {
 #[derive(Clone)]
 pub(crate) struct PortApp {
     state: AppState,
+    /// None on the public port, which anybody may ask by any name.
+    hosts: Option<Arc<AllowedHosts>>,
     /// What machines and operators ask is no use of the service: logged, but not counted.
     is_public: bool,
     /// While it starts, there are no metrics yet that could count.
@@ -68,16 +78,19 @@ impl AppState {
     ///
     /// # Errors
     ///
-    /// When two handlers answer the same method on the same path, or two metrics have one name.
+    /// When two handlers answer the same method on the same path, the metrics are to be served at the path of one, or
+    /// two metrics have one name.
     pub(crate) async fn new(
         build: Build,
-        settings: &Settings,
+        loaded: &Loaded,
         routes: Routes,
         own_metrics: Vec<Box<dyn Collector>>,
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
+        let settings = &loaded.settings;
         let own = RouteTable::new(routes.survey().await?.routes, None);
+        metrics_path::beside_the_service(loaded, &own)?;
         let mut routes = public_routes(settings, routes, &own);
         let survey = routes.survey().await?;
         if survey.undocumented().is_empty() {
@@ -86,7 +99,9 @@ impl AppState {
         let info = info(build, settings);
         let document = Document::new(&survey, &info)?;
         // A scrape is no use of the service.
-        let not_counted = Some(settings.metrics.path.clone());
+        let scrape = settings.metrics.path.as_str();
+        let scrape = metrics_path::is_public(settings).then_some(scrape);
+        let not_counted = scrape.map(str::to_owned);
         let table = Arc::new(RouteTable::new(survey.routes, not_counted));
         let metrics = Metrics::new(
             metrics::Build {
@@ -121,7 +136,8 @@ impl AppState {
                 timeout: Timeout::new(settings.server.request_timeout),
             },
             access_lines: logging.access_lines(),
-            scrape: settings.metrics.path.as_str().into(),
+            scrape: scrape.map(Arc::from),
+            own: Arc::new(own),
             proxies: TrustedProxies::new(&settings.server.trusted_proxies),
         })
     }
@@ -130,12 +146,12 @@ impl AppState {
     /// there is logged, but not counted: the metrics begin with the service.
     pub(crate) async fn starting(
         build: Build,
-        settings: &Settings,
+        loaded: &Loaded,
         health: Arc<Health>,
         logging: &Logging,
     ) -> anyhow::Result<PortApp> {
         let none = Routes::default();
-        let state = Self::new(build, settings, none, Vec::new(), health, logging).await?;
+        let state = Self::new(build, loaded, none, Vec::new(), health, logging).await?;
         let routes = Routes::new(|cfg| {
             cfg.configure(health::probes).actix(|app| {
                 app.default_service(web::to(still_starting));
@@ -151,18 +167,26 @@ impl AppState {
     pub(crate) fn public(&self) -> PortApp {
         PortApp {
             state: self.clone(),
+            hosts: None,
             is_public: true,
             is_starting: false,
         }
     }
 
-    /// The management port, with these routes.
-    pub(crate) async fn private(&self, routes: Routes) -> anyhow::Result<PortApp> {
-        let mut state = self.with(routes).await?;
+    /// The management port, with these routes, among which is the scrape.
+    pub(crate) async fn private(
+        &self,
+        settings: &Settings,
+        routes: Routes,
+    ) -> anyhow::Result<PortApp> {
+        let mut state = self.with(routes.merge(exposition(settings))).await?;
+        state.scrape = Some(settings.metrics.path.as_str().into());
         // However little the public one takes, an operator must be able to say what he wants.
         state.limits.max_body_bytes = MAX_PRIVATE_BODY;
+        let hosts = AllowedHosts::new(settings, &self.info.hostname);
         Ok(PortApp {
             state,
+            hosts: Some(Arc::new(hosts)),
             is_public: false,
             is_starting: false,
         })
@@ -206,7 +230,12 @@ impl PortApp {
         let is_counted = self.is_public && !self.is_starting;
         let metrics = is_counted.then(|| state.metrics.http_observer());
         let faults = state.faults.clone().filter(|_| is_counted);
-        let probes = Probes::of(&state.table, PROBES.into_iter().chain([&*state.scrape]));
+        let hosts = self.hosts.clone().map(Gate::Hosts);
+        let gate = hosts.or_else(|| faults.map(Gate::Faults));
+        let probes = Probes::of(
+            &state.table,
+            PROBES.into_iter().chain(state.scrape.as_deref()),
+        );
         let access_log = AccessLog::new(Arc::clone(&state.access_lines), probes);
         App::new()
             .app_data(state.metrics.clone())
@@ -220,13 +249,13 @@ impl PortApp {
                 state.limits.clone(),
                 Arc::clone(&state.table),
             ))
-            // An injected fault, where somebody asked for it.
+            // An injected fault, where somebody asked for it; what a management port is not asked by.
             .wrap_fn(move |req, next| {
-                let fault = faults.as_ref().and_then(|faults| faults.draw());
-                match fault {
+                let stopped = gate.as_ref().and_then(|gate| gate.stops(&req));
+                match stopped {
                     None => Either::Left(next.call(req)),
                     // In a box, since it is rare: what is not there need not be moved around.
-                    Some(fault) => Either::Right(Box::pin(fault.inject(req, next))),
+                    Some(stopped) => Either::Right(stopped.answer(req, next)),
                 }
             })
             // Outermost, so that nothing is answered unseen.
@@ -248,21 +277,9 @@ async fn still_starting() -> Problem {
 
 /// All that these settings turn on. Metrics are on the management port, where there is one.
 fn public_routes(settings: &Settings, own: Routes, own_table: &RouteTable) -> Routes {
-    let exposed = settings
-        .management
-        .port
-        .is_none()
-        .then(|| exposition(settings));
-    let has_debug = settings.debug.routes;
-    let berths = Routes::new(|cfg| {
-        cfg.configure(health::routes).configure(openapi::routes);
-    })
-    .merge(exposed.unwrap_or_default())
-    .configure(move |cfg| {
-        if has_debug {
-            cfg.configure(debug::routes);
-        }
-    });
+    let is_exposed = metrics_path::is_public(settings);
+    let exposed = is_exposed.then(|| exposition(settings));
+    let berths = kit_routes(settings).merge(exposed.unwrap_or_default());
     // The router tries them in this order: first what users ask for. But the probes and the scrape answer whatever
     // the service mounts, if only a route for every path.
     let paths = [
@@ -282,8 +299,19 @@ fn public_routes(settings: &Settings, own: Routes, own_table: &RouteTable) -> Ro
     }
 }
 
+/// Those of the kit, without the scrape, whose path is the settings' to say.
+fn kit_routes(settings: &Settings) -> Routes {
+    let has_debug = settings.debug.routes;
+    Routes::new(move |cfg| {
+        cfg.configure(health::routes).configure(openapi::routes);
+        if has_debug {
+            cfg.configure(debug::routes);
+        }
+    })
+}
+
 /// The scrape, where it is on.
-pub(crate) fn exposition(settings: &Settings) -> Routes {
+fn exposition(settings: &Settings) -> Routes {
     if !settings.metrics.enabled {
         return Routes::default();
     }

@@ -2,7 +2,7 @@ use actix_web::{
     get,
     test::{self, TestRequest},
 };
-use berth_kit_settings::ServiceName;
+use berth_kit_settings::{ServiceName, Sources, load};
 use serde_json::Value;
 
 use super::*;
@@ -50,14 +50,34 @@ async fn a_route_for_every_path_leaves_the_probes_alone() {
     }
 }
 
+/// A route for every path has none of its own; what begins with a literal has.
+#[test]
+fn metrics_have_no_path_of_the_services_own() {
+    for (pattern, path, is_free) in [
+        ("/{path:.*}", "/metrics", true),
+        ("/{kind}/{id}", "/a/metrics", true),
+        ("/metrics", "/metrics", false),
+        ("/items/{id}", "/items/metrics", false),
+        ("/items/{id}", "/items/7/metrics", true),
+        ("/files/{path:.*}", "/files/a/metrics", false),
+    ] {
+        let mut sources = Sources::new(ServiceName::new("shop"), "1");
+        let path = ("SHOP__METRICS__PATH".into(), path.into());
+        sources.environment.push(path);
+        let loaded = load(&sources).unwrap();
+        let table = RouteTable::of([pattern, "/{everything:.*}"]);
+        let answer = metrics_path::beside_the_service(&loaded, &table);
+        assert_eq!(answer.is_ok(), is_free, "{pattern}");
+    }
+}
+
 /// Each route of the kit, on either port.
 #[actix_web::test]
 async fn every_route_of_the_kit_is_documented() {
     let mut settings = Settings::default();
     settings.debug.routes = true;
     settings.app.name = "a \"b\"".to_owned();
-    let private =
-        Routes::new(crate::management::routes).configure(berth_kit_devtools::faults::routes);
+    let private = crate::management::shown(&settings);
     for routes in [
         public_routes(&settings, Routes::default(), &RouteTable::of([])),
         private,

@@ -10,10 +10,11 @@ use berth_kit_settings::{Error, Loaded, ServiceName, ServiceSettings, Sources};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
+    app::metrics_path,
     console::{self, complain},
     lifecycle::{
         self, interruptible,
-        signals::{self, Signals},
+        signals::{self, Signals, TerminationSignal},
     },
     runtime::{Build, Runtime},
 };
@@ -29,6 +30,7 @@ Settings come from, later wins:
   2. the file given by --config or {file} (.toml, .yaml or .yml)
   3. environment variables {prefix}SECTION__KEY, such as {example}=10s
   4. PORT, ENVIRONMENT, APP_NAME and VERSION
+An empty variable counts as unset.
 `{name} check` lists every setting, its value and where the value came from.
 
 Signals: SIGTERM or SIGINT drains and stops; a second one stops at once. SIGHUP reads the settings
@@ -130,31 +132,52 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         }
         let (loaded, own) =
             berth_kit_settings::load_as::<S>(&wanted).map_err(|error| refuse(&error))?;
-        match command {
-            // What `check` passes, the same program starts with.
-            _ if !can_be_run(&loaded) => Err(ExitCode::from(2)),
-            Some(Command::Check) => Err(print_settings(&loaded)),
-            _ => Ok((loaded, own)),
+        // What `check` passes, the same program starts with.
+        if can_be_run(&loaded) {
+            Ok((loaded, own))
+        } else {
+            Err(ExitCode::from(2))
         }
     });
-    match prepared.await {
-        Ok(Ok(Ok((loaded, own)))) => {
-            lifecycle::run(build, make, own, sources, loaded, signals, hangups).await
+    let (loaded, own) = match prepared.await {
+        Ok(Ok(Ok(prepared))) => prepared,
+        Ok(Ok(Err(code))) => return code,
+        Ok(Err(signal)) => return interrupted(signal, command),
+        Err(error) => {
+            complain(format_args!("{error:#}"));
+            return ExitCode::from(1);
         }
-        Ok(Ok(Err(code))) => code,
-        Ok(Err(signal)) if command.is_none() => {
-            complain(format_args!(
-                "stopped: {} came while the settings were read",
-                signal.name()
-            ));
-            ExitCode::SUCCESS
-        }
-        Ok(Err(signal)) => ExitCode::from(signal.exit_code()),
+    };
+    if let Err(error) = metrics_path::beside_the_kit(&loaded).await {
+        complain(format_args!("{error:#}"));
+        return ExitCode::from(2);
+    }
+    if command.is_none() {
+        return lifecycle::run(build, make, own, sources, loaded, signals, hangups).await;
+    }
+    for variable in &loaded.ignored {
+        complain(format_args!("warning: {variable}"));
+    }
+    match interruptible(&mut signals, move || print_settings(&loaded)).await {
+        Ok(Ok(code)) => code,
+        Ok(Err(signal)) => interrupted(signal, command),
         Err(error) => {
             complain(format_args!("{error:#}"));
             ExitCode::from(1)
         }
     }
+}
+
+/// The exit code for a signal that came before anything was served.
+fn interrupted(signal: TerminationSignal, command: Option<Command>) -> ExitCode {
+    if command.is_some() {
+        return ExitCode::from(signal.exit_code());
+    }
+    complain(format_args!(
+        "stopped: {} came while the settings were read",
+        signal.name()
+    ));
+    ExitCode::SUCCESS
 }
 
 /// Tells why the settings cannot be used, and gives the exit code for it.

@@ -40,10 +40,10 @@ use berth_kit_transport::Serving;
 use futures_util::future::{Either, poll_immediate, select};
 
 use shutdown::{Ending, LOG_FLUSH, Running};
-use signals::{Signals, StopSignal};
+use signals::{Signals, TerminationSignal};
 
 use crate::{
-    app::{AppState, exposition},
+    app::AppState,
     console::complain,
     logging::log_options,
     management::{self, Management},
@@ -71,6 +71,9 @@ pub(crate) async fn run<S: ServiceSettings>(
             return ExitCode::from(1);
         }
     };
+    for variable in &loaded.ignored {
+        log::warn!("{variable}");
+    }
     let in_force: InForce = Arc::new(ArcSwap::from_pointee(Reloaded {
         loaded,
         pending: Vec::new(),
@@ -121,7 +124,9 @@ pub(crate) async fn run<S: ServiceSettings>(
             // To stderr as it is, whatever the log's filter and format: a person has to act on it.
             logging.flush(LOG_FLUSH);
             complain(format_args!("{error:#}"));
-            ExitCode::from(1)
+            // Only the service that was built could tell that they do not go with it.
+            let is_of_settings = error.is::<berth_kit_settings::Error>();
+            ExitCode::from(if is_of_settings { 2 } else { 1 })
         }
     };
     logging.flush(LOG_FLUSH);
@@ -160,7 +165,7 @@ async fn serve(
         log::debug!("healthcheck has to find this process by its settings: {error}");
     });
     let health = Arc::new(Health::new(Vec::new()));
-    let app = async || AppState::starting(build, settings, Arc::clone(&health), logging).await;
+    let app = async || AppState::starting(build, &start.loaded, Arc::clone(&health), logging).await;
     let mut runtime = Runtime::default();
     let building = make(&mut runtime);
     let routes = match starting::build(building, &mut signals, &port, settings, app).await? {
@@ -175,7 +180,7 @@ async fn serve(
     } = runtime;
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     health.depend_on(checks.watched());
-    let state = AppState::new(build, settings, routes, own_metrics, health, logging).await?;
+    let state = AppState::new(build, &start.loaded, routes, own_metrics, health, logging).await?;
     logging.register(&state.metrics)?;
     let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {
@@ -198,7 +203,7 @@ async fn serve(
     }
     let handle = server.handle();
     let server = actix_rt::spawn(server);
-    let tasks = Tasks::start(tasks, &stop.signal());
+    let tasks = Tasks::start(tasks, &stop.token());
     state.health.started();
     actix_rt::spawn(reloader.run());
 
@@ -219,7 +224,7 @@ async fn serve(
 pub(crate) async fn interruptible<T: Send + 'static>(
     signals: &mut Signals,
     work: impl FnOnce() -> T + Send + 'static,
-) -> anyhow::Result<Result<T, StopSignal>> {
+) -> anyhow::Result<Result<T, TerminationSignal>> {
     match select(spawn_blocking(work), Box::pin(signals.next())).await {
         Either::Left((done, _)) => Ok(Ok(done?)),
         Either::Right((signal, _)) => Ok(Err(signal)),
@@ -236,13 +241,7 @@ async fn manage(
     let Some(number) = settings.management.port else {
         return Ok(None);
     };
-    let app = management::app(
-        state,
-        exposition(settings),
-        Arc::clone(in_force),
-        logging.clone(),
-    )
-    .await?;
+    let app = management::app(state, settings, Arc::clone(in_force), logging.clone()).await?;
     let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
     Management::start(move || {
         let port = Port::private(&settings, number)?;

@@ -15,7 +15,7 @@ use berth_kit_transport::Stop;
 use futures_util::future::{Either, select};
 
 use crate::{
-    lifecycle::signals::{Signals, StopSignal},
+    lifecycle::signals::{Signals, TerminationSignal},
     management::Management,
     reload::InForce,
     tasks::{Cleanup, Tasks, clean_up},
@@ -43,7 +43,7 @@ pub(crate) enum Ending {
     },
     /// Every request was answered, but these tasks and others of the service's own have failed.
     Failed(Vec<String>),
-    NotStarted(StopSignal),
+    NotStarted(TerminationSignal),
 }
 
 /// The running service.
@@ -60,7 +60,7 @@ pub(crate) struct Running {
 }
 
 /// Why the service stops: a signal, or a task that has failed, and its error.
-type Reason = Result<StopSignal, (String, String)>;
+type Reason = Result<TerminationSignal, (String, String)>;
 
 impl Running {
     /// Waits for a signal, and stops.

@@ -10,13 +10,14 @@ pub(crate) struct Signals {
     interrupt: Signal,
 }
 
+/// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StopSignal {
+pub(crate) enum TerminationSignal {
     Terminate,
     Interrupt,
 }
 
-impl StopSignal {
+impl TerminationSignal {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Terminate => "SIGTERM",
@@ -43,12 +44,12 @@ impl Signals {
     }
 
     /// The next one, which may have come already.
-    pub(crate) async fn next(&mut self) -> StopSignal {
+    pub(crate) async fn next(&mut self) -> TerminationSignal {
         poll_fn(|cx| {
             if self.terminate.poll_recv(cx).is_ready() {
-                Poll::Ready(StopSignal::Terminate)
+                Poll::Ready(TerminationSignal::Terminate)
             } else if self.interrupt.poll_recv(cx).is_ready() {
-                Poll::Ready(StopSignal::Interrupt)
+                Poll::Ready(TerminationSignal::Interrupt)
             } else {
                 Poll::Pending
             }

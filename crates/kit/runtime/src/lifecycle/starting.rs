@@ -16,7 +16,7 @@ use futures_util::{
 
 use crate::{
     app::PortApp,
-    lifecycle::signals::{Signals, StopSignal},
+    lifecycle::signals::{Signals, TerminationSignal},
     ports::Port,
 };
 
@@ -37,7 +37,7 @@ pub(crate) async fn build(
     port: &Port,
     settings: &Settings,
     app: impl AsyncFnOnce() -> anyhow::Result<PortApp>,
-) -> anyhow::Result<Result<Routes, StopSignal>> {
+) -> anyhow::Result<Result<Routes, TerminationSignal>> {
     let building = Box::pin(AssertUnwindSafe(building).catch_unwind());
     let mut outcome = select(building, Box::pin(signals.next()));
     let outcome = match select(&mut outcome, Box::pin(sleep(MOMENT))).await {

@@ -11,7 +11,11 @@ use actix_service::map_config;
 use actix_web::dev::AppConfig;
 use berth_kit_http::{Timeout, TrustedProxies};
 use berth_kit_settings::{Settings, Workers};
-use berth_kit_transport::{Options, ProxyProtocol, Serving, Timeouts, bind, listen, serve};
+use berth_kit_transport::{
+    Options, ProxyProtocol, Serving, Timeouts, bind,
+    listen::{self, Keys},
+    serve,
+};
 
 use descriptors::Connections;
 
@@ -39,10 +43,14 @@ impl Port {
     /// The one for clients.
     pub(crate) fn public(settings: &Settings) -> anyhow::Result<Self> {
         let connections = connections(settings).public;
+        let server = &settings.server;
         let port = bind_all(
             settings,
-            settings.server.port,
-            "PORT or server.port",
+            (&server.host, server.port),
+            Keys {
+                host: "server.host",
+                port: "PORT or server.port",
+            },
             workers(settings),
             connections,
         )?;
@@ -54,10 +62,14 @@ impl Port {
 
     /// The private one, with a worker of its own.
     pub(crate) fn private(settings: &Settings, port: u16) -> anyhow::Result<Self> {
+        let own = settings.management.host.as_deref();
         bind_all(
             settings,
-            port,
-            "management.port",
+            (own.unwrap_or(&settings.server.host), port),
+            Keys {
+                host: own.map_or("server.host", |_| "management.host"),
+                port: "management.port",
+            },
             1,
             connections(settings).private,
         )
@@ -141,17 +153,16 @@ impl Port {
     }
 }
 
-/// Binds every address of a port. `key` is what sets it.
+/// Binds every address of a host, on a port. `keys` are what sets them.
 fn bind_all(
     settings: &Settings,
-    port: u16,
-    key: &'static str,
+    (host, port): (&str, u16),
+    keys: Keys,
     workers: usize,
     max_connections: usize,
 ) -> anyhow::Result<Port> {
-    let config = &settings.server;
-    let addresses = listen::addresses(&config.host, port)?;
-    let bound = bind::all(&addresses, config.backlog, key)?;
+    let addresses = listen::addresses(host, port, keys)?;
+    let bound = bind::all(&addresses, settings.server.backlog, keys)?;
     Ok(Port {
         listeners: bound.listeners,
         addresses: bound.addresses,

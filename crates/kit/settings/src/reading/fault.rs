@@ -5,6 +5,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::{io, iter};
 
+use super::ignored::IgnoredVariable;
+
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -58,13 +60,35 @@ impl fmt::Display for Fault {
 
 /// At least one [`Fault`], in the order of their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    faults: Vec<Fault>,
+    ignored: Vec<IgnoredVariable>,
+}
 
 impl Faults {
     /// `None` where there is no fault.
     pub(crate) fn new(mut faults: Vec<Fault>) -> Option<Self> {
         faults.sort_by(|a, b| a.key.cmp(&b.key));
-        (!faults.is_empty()).then_some(Self(faults))
+        let ignored = Vec::new();
+        (!faults.is_empty()).then_some(Self { faults, ignored })
+    }
+
+    pub(crate) fn of(fault: Fault) -> Self {
+        Self {
+            faults: vec![fault],
+            ignored: Vec::new(),
+        }
+    }
+
+    /// With the variables that are ignored: one of them may be meant to set right what is wrong.
+    pub(crate) fn beside(self, ignored: Vec<IgnoredVariable>) -> Self {
+        Self { ignored, ..self }
+    }
+
+    /// Variables that look like settings of the service and are none.
+    #[must_use]
+    pub fn ignored(&self) -> &[IgnoredVariable] {
+        &self.ignored
     }
 }
 
@@ -72,7 +96,7 @@ impl Deref for Faults {
     type Target = [Fault];
 
     fn deref(&self) -> &[Fault] {
-        &self.0
+        &self.faults
     }
 }
 
@@ -80,7 +104,9 @@ impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.len() == 1 { "" } else { "s" };
         write!(f, "{} fault{plural} in the settings:", self.len())?;
-        self.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        self.iter().try_for_each(|fault| write!(f, "\n  {fault}"))?;
+        let mut ignored = self.ignored.iter();
+        ignored.try_for_each(|variable| write!(f, "\n  {variable}"))
     }
 }
 

@@ -75,12 +75,13 @@ pub(crate) fn file(service: ServiceName, path: &Path) -> Result<Result<Layer, Fa
     }))
 }
 
-/// The leaves of the environment; the plain variables win.
+/// The leaves of the environment; the plain variables win. An empty variable is as good as none: what starts a process
+/// often cannot leave one out. Text that is to be empty is set in the file.
 pub(crate) fn environment(service: ServiceName, variables: &[(OsString, OsString)]) -> Layer {
     let prefix = service.prefix();
     let mut layer = Layer::new();
     let mut plain = Layer::new();
-    for (name, value) in variables {
+    for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         let name = name.to_string_lossy();
         let leaf = || Leaf {
             raw: Raw::Text(value.clone()),
@@ -89,9 +90,7 @@ pub(crate) fn environment(service: ServiceName, variables: &[(OsString, OsString
         if let Some(rest) = name.strip_prefix(&prefix) {
             let key: Vec<_> = rest.split("__").map(variable_component).collect();
             layer.insert(key.join("."), leaf());
-        } else if let Some((_, key)) = PLAIN.iter().find(|(plain, _)| *plain == name)
-            && !value.is_empty()
-        {
+        } else if let Some((_, key)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
             plain.insert((*key).to_owned(), leaf());
         }
     }

@@ -1,15 +1,18 @@
 //! Takes the settings one key at a time and keeps account of them.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use config::ValueKind;
+use serde_json::Value as Json;
 
 use super::described::Described;
 use super::fault::{Fault, Faults, Origin, cut, is_secret, quote};
 use super::layers::{Layer, Leaf, Raw};
 use super::meant::nearest;
 use super::values::{LogFormat, Workers};
+use crate::secret::MASK;
 use crate::service_name::ServiceName;
 
 /// What is shown where a key has no value.
@@ -23,20 +26,30 @@ pub struct Entry {
     /// The value as it would be written in TOML: `8080`, `"5s"`; `(unset)` where there is none,
     /// `********` where the key's name says that it is a secret.
     pub value: String,
+    /// The same as JSON has it: a number, text, a list, an object; `null` where there is none. A duration is text.
+    pub json: Json,
     /// Where it was set.
     pub origin: Origin,
     /// Of the value as it was set, where what is shown of it may be masked.
     pub(crate) fingerprint: u64,
 }
 
-/// A typed value as it would be written in TOML.
+/// A typed value as it is shown.
 pub(crate) trait Render {
+    /// As it would be written in TOML.
     fn render(&self) -> String;
+
+    /// As it would be written in JSON.
+    fn json(&self) -> Json;
 }
 
 impl Render for String {
     fn render(&self) -> String {
         quote(self, usize::MAX)
+    }
+
+    fn json(&self) -> Json {
+        self.as_str().into()
     }
 }
 
@@ -44,11 +57,19 @@ impl Render for Duration {
     fn render(&self) -> String {
         format!("\"{}\"", humantime::format_duration(*self))
     }
+
+    fn json(&self) -> Json {
+        humantime::format_duration(*self).to_string().into()
+    }
 }
 
 impl Render for LogFormat {
     fn render(&self) -> String {
         format!("\"{self}\"")
+    }
+
+    fn json(&self) -> Json {
+        self.to_string().into()
     }
 }
 
@@ -59,6 +80,13 @@ impl Render for Workers {
             Self::Fixed(number) => number.to_string(),
         }
     }
+
+    fn json(&self) -> Json {
+        match self {
+            Self::Auto => "auto".into(),
+            Self::Fixed(number) => number.get().into(),
+        }
+    }
 }
 
 macro_rules! render_bare {
@@ -67,10 +95,26 @@ macro_rules! render_bare {
             fn render(&self) -> String {
                 self.to_string()
             }
+
+            fn json(&self) -> Json {
+                (*self).into()
+            }
         }
     )*};
 }
 render_bare!(bool, u16, u32, usize);
+
+/// Where there is none, that is shown.
+impl<T: Render> Render for Option<T> {
+    fn render(&self) -> String {
+        self.as_ref()
+            .map_or_else(|| UNSET.to_owned(), Render::render)
+    }
+
+    fn json(&self) -> Json {
+        self.as_ref().map_or(Json::Null, Render::json)
+    }
+}
 
 /// Hands out typed values by key; collects the faults instead of stopping at one.
 pub(crate) struct Reader {
@@ -111,7 +155,7 @@ impl Reader {
                 Origin::Default,
             )
         });
-        self.record(key, value.render(), origin);
+        self.record(key, &value, origin);
         value
     }
 
@@ -122,10 +166,7 @@ impl Reader {
         parse: impl Fn(&Raw) -> Result<T, String>,
     ) -> Option<T> {
         let (value, origin) = self.take_set(key, parse).unzip();
-        let rendered = value
-            .as_ref()
-            .map_or_else(|| UNSET.to_owned(), Render::render);
-        self.record(key, rendered, origin.unwrap_or(Origin::Default));
+        self.record(key, &value, origin.unwrap_or(Origin::Default));
         value
     }
 
@@ -157,38 +198,31 @@ impl Reader {
             .map(|Leaf { raw, origin }| (raw, origin))
     }
 
-    pub(crate) fn record(
+    pub(crate) fn record(&mut self, key: &'static str, value: &impl Render, origin: Origin) {
+        self.record_own(key.into(), value.render(), value.json(), origin, 0);
+    }
+
+    /// As [`record`](Self::record), for a key of the service's own, whose value is shown as its section has it.
+    pub(crate) fn record_own(
         &mut self,
-        key: impl Into<Cow<'static, str>>,
+        key: Cow<'static, str>,
         value: String,
+        json: Json,
         origin: Origin,
+        fingerprint: u64,
     ) {
-        let key = key.into();
-        let value = if is_secret(&key) {
-            "********".to_owned()
+        let (value, json) = if is_secret(&key) {
+            (MASK.to_owned(), MASK.into())
         } else {
-            value
+            (value, json)
         };
         self.entries.push(Entry {
             key,
             value,
+            json,
             origin,
-            fingerprint: 0,
+            fingerprint,
         });
-    }
-
-    /// As [`record`](Self::record), for a key of the service's own.
-    pub(crate) fn record_own(
-        &mut self,
-        key: String,
-        value: String,
-        origin: Origin,
-        fingerprint: u64,
-    ) {
-        self.record(key, value, origin);
-        if let Some(entry) = self.entries.last_mut() {
-            entry.fingerprint = fingerprint;
-        }
     }
 
     /// Adds a fault that no single key's parser finds.
@@ -216,12 +250,45 @@ impl Reader {
         self.entries.iter().any(|entry| is_in(&entry.key, section))
     }
 
-    /// The entry of `key`, if it was taken without a fault.
+    /// The entry of `key`, if it was taken.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The same, if it was taken without a fault: of its own, in it, or of its whole section.
     pub(crate) fn sound(&self, key: &str) -> Option<&Entry> {
-        let faulty = self.faults.iter().any(|fault| fault.key == key);
-        self.entries
-            .iter()
-            .find(|entry| entry.key == key && !faulty)
+        let is_of_it = |fault: &Fault| {
+            let in_it = fault.key.strip_prefix(key);
+            is_in(key, &fault.key)
+                || in_it.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.entry(key)
+            .filter(|_| !self.faults.iter().any(is_of_it))
+    }
+
+    /// Refuses the value of `key` for what those of `others` are. A value that stands in for a faulty one contradicts
+    /// nothing.
+    pub(crate) fn refuse(&mut self, key: &str, others: &[&str], mut problem: String) {
+        let Some(entry) = self.sound(key) else {
+            return;
+        };
+        for other in others {
+            let Some(Entry {
+                key, value, origin, ..
+            }) = self.sound(other)
+            else {
+                return;
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(problem, "; {key} = {value} ({origin})");
+        }
+        let fault = Fault {
+            key: entry.key.to_string(),
+            value: Some(entry.value.clone()),
+            origin: entry.origin.clone(),
+            problem,
+        };
+        self.fault(fault);
     }
 
     /// The taken entries, unless there was a fault or something is left that nobody took.

@@ -188,13 +188,63 @@ impl Sections<'_> {
         for (key, value) in shown {
             let known = set.iter().find(|set| set.key == key);
             self.0.record_own(
-                format!("{name}.{key}"),
+                format!("{name}.{key}").into(),
                 render(&value),
+                masked(&value),
                 known.map_or(Origin::Default, |set| set.origin.clone()),
                 known.map_or(0, |set| set.fingerprint),
             );
         }
         if is_valid { section } else { T::default() }
+    }
+
+    /// Refuses the value of `key`, as in `orders.page_size`, for what the values of `others` are: keys of any section that
+    /// was taken, or of Berth's. The fault tells those values, and where each was set. Where one of them has a fault
+    /// already there is nothing more to say.
+    ///
+    /// ```
+    /// # use berth_kit_settings::{Sections, ServiceName, ServiceSettings, Sources, load_as};
+    /// # use garde::Validate;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use utoipa::ToSchema;
+    /// # #[derive(Default, Serialize, Deserialize, Validate, ToSchema)]
+    /// # #[serde(default, deny_unknown_fields)]
+    /// # pub struct Uploads {
+    /// #     #[garde(skip)]
+    /// #     pub part_bytes: usize,
+    /// # }
+    /// # pub struct Settings {
+    /// #     pub kit: berth_kit_settings::Settings,
+    /// #     pub uploads: Uploads,
+    /// # }
+    /// impl ServiceSettings for Settings {
+    ///     fn read(kit: berth_kit_settings::Settings, sections: &mut Sections<'_>) -> Self {
+    ///         let uploads: Uploads = sections.take("uploads");
+    ///         if uploads.part_bytes > kit.server.max_body_bytes {
+    ///             sections.refuse(
+    ///                 "uploads.part_bytes",
+    ///                 &["server.max_body_bytes"],
+    ///                 "must fit in a request",
+    ///             );
+    ///         }
+    ///         Self { kit, uploads }
+    ///     }
+    /// }
+    /// # let mut sources = Sources::new(ServiceName::new("shop"), "1.0.0");
+    /// # sources.environment.push(("SHOP__UPLOADS__PART_BYTES".into(), "2000000".into()));
+    /// # let Err(error) = load_as::<Settings>(&sources) else { panic!("a fault") };
+    /// # assert!(error.to_string().ends_with(
+    /// #     "uploads.part_bytes = 2000000 (environment variable SHOP__UPLOADS__PART_BYTES): must fit in a request; \
+    /// #      server.max_body_bytes = 1048576 (built-in default)"
+    /// # ));
+    /// ```
+    pub fn refuse(&mut self, key: &str, others: &[&str], problem: impl Into<String>) {
+        let unknown = |key: &&str| self.0.entry(key).is_none();
+        if let Some(key) = [key].iter().chain(others).copied().find(|key| unknown(key)) {
+            self.misuse(key, "is no key of a section that has been taken");
+            return;
+        }
+        self.0.refuse(key, others, problem.into());
     }
 
     /// A fault of the program, which its first start finds.

@@ -156,6 +156,18 @@ fn a_section_has_defaults_and_takes_file_and_environment() {
             ("orders.url", "\"postgres://********@db/shop\""),
         ]
     );
+    let json = |key: &str| {
+        let mut entries = loaded.entries.iter();
+        &entries.find(|entry| entry.key == key).unwrap().json
+    };
+    assert_eq!(*json("orders.api_key"), MASK);
+    assert_eq!(*json("orders.countries"), serde_json::json!(["es"]));
+    assert_eq!(*json("orders.express"), false);
+    let mail = serde_json::json!({ "key": MASK, "password": MASK, "port": 0 });
+    assert_eq!(*json("orders.mail"), mail);
+    assert!(json("orders.optional").is_null());
+    assert_eq!(*json("orders.page_size"), 60);
+    assert_eq!(*json("orders.ttl"), "2m");
     let page_size = Origin::Env("BERTH__ORDERS__PAGE_SIZE".to_owned());
     assert_eq!(*shown[5].2, page_size);
     assert_eq!(*shown[0].2, Origin::Default);
@@ -361,4 +373,5 @@ fn a_secret_that_has_changed_needs_a_restart() {
     assert_eq!(pending[0].value, "********");
 }
 
+mod refuse;
 mod strict;

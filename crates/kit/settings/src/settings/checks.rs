@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
+use serde_json::{Value as Json, json};
 
 use crate::reading::fault::{Fault, Origin, cut, quote};
 use crate::reading::layers::{self, Raw};
@@ -75,7 +76,7 @@ fn statuses(raw: &Raw) -> Result<RangeInclusive<u16>, String> {
     }
 }
 
-/// The checks, as TOML would have them inline.
+/// The checks; TOML has them inline.
 impl Render for Vec<ReadinessCheck> {
     fn render(&self) -> String {
         let checks: Vec<_> = self
@@ -98,12 +99,29 @@ impl Render for Vec<ReadinessCheck> {
             .collect();
         format!("[{}]", checks.join(", "))
     }
+
+    fn json(&self) -> Json {
+        self.iter()
+            .map(|check| {
+                json!({
+                    "name": check.name,
+                    "url": check.target.to_string(),
+                    "interval": check.interval.json(),
+                    "timeout": check.timeout.json(),
+                    "failure_threshold": check.failure_threshold,
+                    "success_threshold": check.success_threshold,
+                    "required": check.required,
+                    "status": format!("{}-{}", check.status.start(), check.status.end()),
+                })
+            })
+            .collect()
+    }
 }
 
 /// Takes the list, or adds every fault in it.
 pub(crate) fn take(r: &mut Reader) -> Vec<ReadinessCheck> {
     let Some((raw, origin)) = r.take_raw(KEY) else {
-        r.record(KEY, Vec::<ReadinessCheck>::new().render(), Origin::Default);
+        r.record(KEY, &Vec::<ReadinessCheck>::new(), Origin::Default);
         return Vec::new();
     };
     let tables = match tables(raw) {
@@ -139,7 +157,7 @@ pub(crate) fn take(r: &mut Reader) -> Vec<ReadinessCheck> {
         }
         item.finish();
     }
-    r.record(KEY, checks.render(), origin);
+    r.record(KEY, &checks, origin);
     checks
 }
 

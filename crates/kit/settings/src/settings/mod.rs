@@ -1,6 +1,7 @@
 //! The settings' types, and the list of keys they are read from.
 
 pub(crate) mod checks;
+mod hosts;
 mod networks;
 pub(crate) mod target;
 
@@ -9,7 +10,6 @@ use std::time::Duration;
 use checks::ReadinessCheck;
 use ipnet::IpNet;
 
-use crate::reading::fault::Fault;
 use crate::reading::reader::Reader;
 use crate::reading::values::{LogFormat, Workers};
 use crate::reading::{layers, log_filter, parse};
@@ -121,9 +121,14 @@ pub struct Metrics {
 /// Where machines and operators look in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Management {
+    /// The address to listen on; the server's where there is none.
+    pub host: Option<String>,
     /// The TCP port for metrics, probes and what operators may change; 0 lets the system pick a free
     /// one. Where it is set, metrics are served there only.
     pub port: Option<u16>,
+    /// By which other names it may be asked, at most 64, in lower case; a dot before one stands for any names before
+    /// it.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// What is there for trying things out.
@@ -213,7 +218,9 @@ impl Settings {
                 path: r.take("metrics.path", parse::metrics_path),
             },
             management: Management {
+                host: r.take_optional("management.host", parse::host),
                 port: r.take_optional("management.port", |raw| parse::integer(raw, 0..=65_535)),
+                allowed_hosts: r.take("management.allowed_hosts", hosts::hosts),
             },
             debug: Debug {
                 routes: r.take("debug.routes", parse::boolean),
@@ -237,49 +244,27 @@ impl Settings {
         if grace_period.is_none_or(|granted| needed <= granted) {
             return;
         }
-        // A value that stands in for a faulty one contradicts nothing.
-        if let (Some(delay), Some(timeout), Some(grace)) = (
-            r.sound("shutdown.drain_delay"),
-            r.sound("shutdown.timeout"),
-            r.sound("shutdown.grace_period"),
-        ) {
-            let problem = format!(
-                "must be at least {needed}, the sum of {} = {} ({}) and {} = {} ({})",
-                delay.key,
-                delay.value,
-                delay.origin,
-                timeout.key,
-                timeout.value,
-                timeout.origin,
-                needed = humantime::format_duration(needed),
-            );
-            let fault = Fault {
-                key: grace.key.to_string(),
-                value: Some(grace.value.clone()),
-                origin: grace.origin.clone(),
-                problem,
-            };
-            r.fault(fault);
-        }
+        r.refuse(
+            "shutdown.grace_period",
+            &["shutdown.drain_delay", "shutdown.timeout"],
+            format!(
+                "must be at least {}, the sum of the other two",
+                humantime::format_duration(needed)
+            ),
+        );
     }
+
     /// Without proxies nobody would speak their protocol.
     fn check_proxies(&self, r: &mut Reader) {
         if !self.server.proxy_protocol || !self.server.trusted_proxies.is_empty() {
             return;
         }
-        if let (Some(protocol), Some(_)) = (
-            r.sound("server.proxy_protocol"),
-            r.sound("server.trusted_proxies"),
-        ) {
-            let fault = Fault {
-                key: protocol.key.to_string(),
-                value: Some(protocol.value.clone()),
-                origin: protocol.origin.clone(),
-                problem: "needs server.trusted_proxies: the networks of the proxies that send its headers"
-                    .to_owned(),
-            };
-            r.fault(fault);
-        }
+        r.refuse(
+            "server.proxy_protocol",
+            &["server.trusted_proxies"],
+            "needs server.trusted_proxies: the networks of the proxies that send its headers"
+                .to_owned(),
+        );
     }
 
     /// Two listeners cannot have one port.
@@ -287,15 +272,10 @@ impl Settings {
         if self.server.port == 0 || self.management.port != Some(self.server.port) {
             return;
         }
-        if let (Some(public), Some(private)) = (r.sound("server.port"), r.sound("management.port"))
-        {
-            let fault = Fault {
-                key: private.key.to_string(),
-                value: Some(private.value.clone()),
-                origin: private.origin.clone(),
-                problem: format!("must not be server.port, too ({})", public.origin),
-            };
-            r.fault(fault);
-        }
+        r.refuse(
+            "management.port",
+            &["server.port"],
+            "must not be server.port, too".to_owned(),
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use config::{FileFormat, Source as _, Value, ValueKind};
 use ipnet::IpNet;
+use serde_json::Value as Json;
 
 use crate::reading::fault::quote;
 use crate::reading::layers::Raw;
@@ -28,7 +29,8 @@ pub(crate) fn networks(raw: &Raw) -> Result<Vec<IpNet>, String> {
     items.iter().map(network).collect()
 }
 
-fn inline(text: &str) -> Option<Vec<Value>> {
+/// The items of a list in TOML.
+pub(super) fn inline(text: &str) -> Option<Vec<Value>> {
     let mut root = config::File::from_str(&format!("list = {text}"), FileFormat::Toml)
         .collect()
         .ok()?;
@@ -61,7 +63,7 @@ fn network(item: &Value) -> Result<IpNet, String> {
     Ok(network)
 }
 
-/// As TOML would have it inline.
+/// TOML has it inline.
 impl Render for Vec<IpNet> {
     fn render(&self) -> String {
         let networks: Vec<_> = self
@@ -69,5 +71,9 @@ impl Render for Vec<IpNet> {
             .map(|network| format!("\"{network}\""))
             .collect();
         format!("[{}]", networks.join(", "))
+    }
+
+    fn json(&self) -> Json {
+        self.iter().map(ToString::to_string).collect()
     }
 }

@@ -39,7 +39,11 @@ fn are_what_the_reference_says() {
             enabled: true,
             path: "/metrics".to_owned(),
         },
-        management: Management { port: None },
+        management: Management {
+            host: None,
+            port: None,
+            allowed_hosts: Vec::new(),
+        },
         debug: Debug { routes: false },
     };
     assert_eq!(loaded.settings, expected);
@@ -62,6 +66,7 @@ fn file_is_the_complete_reference() {
         .replace("# name = ", "name = ")
         .replace("# version = ", "version = ")
         .replace("# grace_period = ", "grace_period = ")
+        .replace("# host = ", "host = ")
         .replace("# port = ", "port = ");
     let loaded = from_file("a.toml", &all).unwrap();
     assert!(
@@ -85,15 +90,15 @@ fn file_is_the_complete_reference() {
     }
     let known: Vec<_> = loaded.entries.iter().map(|entry| &*entry.key).collect();
     assert_eq!(keys, known);
-    assert_eq!(known, KEYS.map(|(key, ..)| key)[..27]);
+    assert_eq!(known, KEYS.map(|(key, ..)| key)[..29]);
     let commented = text
         .lines()
         .filter(|line| line.starts_with("# ") && line.contains(" = "))
         .filter(|line| !line.starts_with("#   "));
     assert_eq!(
         commented.count(),
-        4,
-        "name, version, grace_period and management.port, and nothing else"
+        5,
+        "name, version, grace_period, management.host and management.port, and nothing else"
     );
 }
 

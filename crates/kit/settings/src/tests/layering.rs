@@ -16,7 +16,7 @@ fn every_key_from_the_environment() {
 #[test]
 fn every_key_from_a_file() {
     let mut all = String::new();
-    for (key, _, rendered) in &KEYS[..27] {
+    for (key, _, rendered) in &KEYS[..29] {
         let (section, name) = key.split_once('.').unwrap();
         let yaml = rendered.replace(" = ", ": ");
         for (file, text) in [
@@ -99,6 +99,26 @@ fn plain_variables() {
         "1 fault in the settings:\n  server.port = \"99999\" (environment variable PORT): \
          must be a whole number from 0 to 65535"
     );
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset_whatever_the_key() {
+    let file = "[server]\nport = 1\nbacklog = 1\n";
+    for (key, ..) in KEYS {
+        let name = variable(key);
+        let loaded = with_file("a.toml", file, &[(&name, ""), ("PORT", "")]).unwrap();
+        assert_eq!(loaded.settings.server.port, 1, "{name}");
+        assert_eq!(loaded.settings.server.backlog, 1, "{name}");
+        assert!(!matches!(entry(&loaded, key).origin, Origin::Env(_)));
+    }
+    // There is nothing of it that could be unknown.
+    assert_eq!(
+        from_env(&[("BERTH__SERVER__PORTS", "")]).unwrap().settings,
+        defaults()
+    );
+    // Blank is not empty.
+    let blank = faults(from_env(&[("BERTH__SERVER__PORT", " ")]));
+    assert_eq!(blank.len(), 1);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) const VERSION: &str = "7.8.9";
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 28] = [
+const KEYS: [(&str, &str, &str); 30] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -50,7 +50,13 @@ const KEYS: [(&str, &str, &str); 28] = [
     ("log.probes", "true", "true"),
     ("metrics.enabled", "false", "false"),
     ("metrics.path", "/m", r#""/m""#),
+    ("management.host", "127.0.0.1", r#""127.0.0.1""#),
     ("management.port", "9090", "9090"),
+    (
+        "management.allowed_hosts",
+        r#"["Metrics.example.com.", ".prod.test"]"#,
+        r#"["metrics.example.com", ".prod.test"]"#,
+    ),
     ("debug.routes", "true", "true"),
     ("app.name", "last", r#""last""#),
 ];
@@ -151,6 +157,8 @@ fn entry<'a>(loaded: &'a Loaded, key: &str) -> &'a Entry {
 mod defaults;
 mod files;
 mod hostile_input;
+mod hosts;
+mod ignored;
 mod layering;
 mod names;
 mod proxies;

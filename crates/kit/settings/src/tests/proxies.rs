@@ -58,7 +58,7 @@ fn a_mistake_is_told_with_what_to_write() {
 #[test]
 fn their_protocol_needs_them() {
     let problem = "server.proxy_protocol = true: needs server.trusted_proxies: the networks of the proxies that \
-                   send its headers";
+                   send its headers; server.trusted_proxies = [] (built-in default)";
     assert_eq!(
         problems(from_env(&[("BERTH__SERVER__PROXY_PROTOCOL", "true")])),
         [problem]

@@ -177,7 +177,7 @@ fn the_timeout_follows_a_short_interval() {
 #[test]
 fn what_is_not_a_list_of_tables() {
     for text in [
-        "",
+        " ",
         "1",
         "{}",
         "[1]",

@@ -110,7 +110,7 @@ fn ranges_end_where_they_say() {
     for (key, inside, outside) in [
         ("server.port", ["0", "65535"], ["-1", "65536"]),
         ("server.workers", ["1", "512"], ["0", "513"]),
-        ("server.keep_alive", ["0s", "1h"], ["", "3600001ms"]),
+        ("server.keep_alive", ["0s", "1h"], [" ", "3600001ms"]),
         ("server.request_timeout", ["1ms", "1h"], ["999us", "61m"]),
         (
             "server.client_header_timeout",
@@ -162,10 +162,10 @@ fn all_faults_at_once_in_the_order_of_keys() {
         "server.x = 1\na.b = 2\n[[log]]\n",
         &variables,
     ));
-    assert_eq!(faults.len(), 27 + 3);
+    assert_eq!(faults.len(), 29 + 3);
     assert!(faults.is_sorted_by_key(|fault| &fault.key));
     let text = faults.to_string();
-    assert_eq!(text.lines().count(), 31);
+    assert_eq!(text.lines().count(), 33);
     assert!(text.lines().all(|line| line.chars().count() < 500));
     assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
 }
@@ -176,7 +176,9 @@ fn two_listeners_on_one_port() {
         |public, private| from_env(&[("PORT", public), ("BERTH__MANAGEMENT__PORT", private)]);
     assert_eq!(
         problems(ports("9090", "9090")),
-        ["management.port = 9090: must not be server.port, too (environment variable PORT)"]
+        [
+            "management.port = 9090: must not be server.port, too; server.port = 9090 (environment variable PORT)"
+        ]
     );
     assert!(ports("8080", "9090").is_ok());
     assert!(ports("0", "0").is_ok());
@@ -195,8 +197,8 @@ fn a_drain_longer_than_the_grace_period() {
     assert_eq!(
         problems(drain("10s", "21s", "30s")),
         [
-            "shutdown.grace_period = \"30s\": must be at least 31s, the sum of shutdown.drain_delay = \"10s\" \
-          (environment variable BERTH__SHUTDOWN__DRAIN_DELAY) and shutdown.timeout = \"21s\" \
+            "shutdown.grace_period = \"30s\": must be at least 31s, the sum of the other two; shutdown.drain_delay = \"10s\" \
+          (environment variable BERTH__SHUTDOWN__DRAIN_DELAY); shutdown.timeout = \"21s\" \
           (environment variable BERTH__SHUTDOWN__TIMEOUT)"
         ]
     );

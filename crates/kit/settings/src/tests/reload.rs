@@ -4,7 +4,7 @@ use super::*;
 #[test]
 fn each_key_applies_at_once_or_waits_for_a_restart() {
     let mut live = Vec::new();
-    for (key, text, _) in &KEYS[..27] {
+    for (key, text, _) in &KEYS[..29] {
         let needed = needed(key);
         let needed: Vec<_> = needed
             .iter()

@@ -27,6 +27,7 @@ enum Kind {
     Bool,
     Path,
     Networks,
+    Hosts,
 }
 
 fn kind(key: &str) -> Kind {
@@ -35,7 +36,7 @@ fn kind(key: &str) -> Kind {
     const HOUR: u64 = 60 * MINUTE;
     match key {
         "app.name" | "app.version" | "app.environment" => Kind::Label,
-        "server.host" => Kind::Host,
+        "server.host" | "management.host" => Kind::Host,
         "server.port" | "management.port" => Kind::Whole(0, 65_535),
         "server.workers" => Kind::Workers,
         "server.keep_alive" => Kind::Time(0, HOUR, 1),
@@ -53,6 +54,7 @@ fn kind(key: &str) -> Kind {
         "log.format" => Kind::Format,
         "metrics.path" => Kind::Path,
         "server.trusted_proxies" => Kind::Networks,
+        "management.allowed_hosts" => Kind::Hosts,
         "server.proxy_protocol"
         | "log.access"
         | "log.probes"
@@ -155,6 +157,10 @@ pub(crate) fn good(key: &str) -> BoxedStrategy<Good> {
         }
         Kind::Format => select(vec!["text", "json"]).prop_map(|text| Good::Text(text.to_owned())).boxed(),
         Kind::Networks => networks().prop_map(Good::Networks).boxed(),
+        Kind::Hosts => {
+            let host = "\\.?([a-z0-9]([a-z0-9_-]{0,20}[a-z0-9])?\\.){0,3}[a-z][a-z0-9]{0,10}";
+            prop::collection::vec(host, 0..4).prop_map(Good::Hosts).boxed()
+        }
         Kind::Bool => any::<bool>().prop_map(Good::Bool).boxed(),
         Kind::Path => "/m[A-Za-z0-9_~.-]{0,20}(/[A-Za-z0-9_~-]{1,10}){0,3}".prop_map(Good::Text).boxed(),
     }
@@ -236,10 +242,20 @@ fn bad_text(key: &str) -> BoxedStrategy<String> {
             "[]\nx = 1",
         ])
         .boxed(),
-        Kind::Path => one_of(&[
-            "", "/", "m", "/a/", "/a//b", "/..", "/é", "/health", "/debug/x", "/api/",
+        Kind::Hosts => one_of(&[
+            "",
+            "localhost",
+            "[1]",
+            "[\"a:80\"]",
+            "[\"http://a\"]",
+            "[\".\"]",
+            "[\"*.a\"]",
+            "[\"..a\"]",
+            "[\"\"]",
+            "[\"a\", 1]",
         ])
         .boxed(),
+        Kind::Path => one_of(&["", "/", "m", "/a/", "/a//b", "/..", "/é", "/api/"]).boxed(),
     }
 }
 
@@ -249,7 +265,9 @@ pub(crate) fn bad_variable(key: &str) -> BoxedStrategy<OsString> {
         bytes.push(0xff);
         OsString::from_vec(bytes)
     });
-    prop_oneof![4 => bad_text(key).prop_map(OsString::from), 1 => not_utf8].boxed()
+    // Empty is unset, and no value.
+    let text = bad_text(key).prop_filter("not empty", |text| !text.is_empty());
+    prop_oneof![4 => text.prop_map(OsString::from), 1 => not_utf8].boxed()
 }
 
 /// What a file cannot hold for `key`.

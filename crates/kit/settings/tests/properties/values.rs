@@ -82,6 +82,7 @@ pub(crate) enum Good {
     Time(u64, String),
     Checks(Vec<Check>),
     Networks(Vec<IpNet>),
+    Hosts(Vec<String>),
 }
 
 /// A check as it is written, where what is not written has a default.
@@ -104,6 +105,7 @@ impl Good {
             Self::Whole(number) => Value::Whole(*number),
             Self::Bool(value) => Value::Bool(*value),
             Self::Checks(checks) => Value::List(checks.iter().map(Check::table).collect()),
+            Self::Hosts(hosts) => Value::List(hosts.iter().map(|host| Value::text(host)).collect()),
             Self::Networks(networks) => {
                 let text = |network: &IpNet| {
                     let is_address = network.prefix_len() == network.max_prefix_len();
@@ -193,6 +195,13 @@ impl Good {
             "log.probes" => log.probes = truth(),
             "metrics.enabled" => metrics.enabled = truth(),
             "metrics.path" => metrics.path = text(),
+            "management.host" => settings.management.host = Some(text()),
+            "management.allowed_hosts" => {
+                settings.management.allowed_hosts = match self {
+                    Self::Hosts(hosts) => hosts.clone(),
+                    other => panic!("{key} = {other:?}"),
+                }
+            }
             "management.port" => settings.management.port = Some(port()),
             "debug.routes" => settings.debug.routes = truth(),
             other => panic!("{other} is not known here"),

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     events::{Events, Refusal, RefusalBody},
     framing::{self, Length, Wrong},
-    stop::StopSignal,
+    stop::StopToken,
     stream::{
         activity::{Activity, RequestBody},
         upgrade::{Upgrade, UpgradeInput},
@@ -43,7 +43,7 @@ pub(crate) struct Adapter<S, B, E> {
     pub(crate) application: Rc<S>,
     pub(crate) events: Rc<E>,
     pub(crate) peer: SocketAddr,
-    pub(crate) stop: StopSignal,
+    pub(crate) stop: StopToken,
     pub(crate) activity: Rc<Activity>,
     /// The protocol that the connection is upgraded to, once a request has been answered so.
     pub(crate) upgrade: Rc<RefCell<Option<Upgrade<EitherBody<B>>>>>,
@@ -119,7 +119,7 @@ pin_project! {
         input: Option<UpgradeInput>,
         method: Method,
         version: Version,
-        stop: StopSignal,
+        stop: StopToken,
         activity: Rc<Activity>,
         upgrade: Rc<RefCell<Option<Upgrade<EitherBody<B>>>>>,
     }

@@ -170,8 +170,8 @@ impl Stop {
 
     /// For whoever wants to know of the stop.
     #[must_use]
-    pub fn signal(self: &Arc<Self>) -> StopSignal {
-        StopSignal(Arc::clone(self))
+    pub fn token(self: &Arc<Self>) -> StopToken {
+        StopToken(Arc::clone(self))
     }
 
     /// Waits for the stop, and then until no worker has a connection any more.
@@ -202,9 +202,9 @@ impl Stop {
 /// `drain_delay` and the shutdown timeout from then on; a request that asks for an upgrade has it among
 /// its extensions.
 #[derive(Clone)]
-pub struct StopSignal(Arc<Stop>);
+pub struct StopToken(Arc<Stop>);
 
-impl StopSignal {
+impl StopToken {
     /// Whether the server stops.
     #[must_use]
     pub fn is_requested(&self) -> bool {
@@ -220,9 +220,9 @@ impl StopSignal {
     }
 }
 
-impl fmt::Debug for StopSignal {
+impl fmt::Debug for StopToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StopSignal")
+        f.debug_tuple("StopToken")
             .field(&self.is_requested())
             .finish()
     }

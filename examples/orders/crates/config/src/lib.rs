@@ -24,13 +24,21 @@ pub struct Settings {
 
 impl ServiceSettings for Settings {
     fn read(kit: berth_kit_settings::Settings, sections: &mut Sections<'_>) -> Self {
-        Self {
-            kit,
+        let settings = Self {
             database: sections.take("database"),
             orders: sections.take("orders"),
             payment: sections.take("payment"),
             admin: sections.take("admin"),
+            kit,
+        };
+        if settings.payment.timeout >= settings.kit.shutdown.timeout {
+            sections.refuse(
+                "payment.timeout",
+                &["shutdown.timeout"],
+                "must be less than shutdown.timeout, which has to wait for the attempt under way",
+            );
         }
+        settings
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, dev::Payload, http::header, rt::time::timeout,
 };
-use berth_kit::{NO_STORE, Problem, Result, StopSignal};
+use berth_kit::{NO_STORE, Problem, Result, StopToken};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
@@ -150,7 +150,7 @@ fn fingerprint(order: &impl Serialize) -> Vec<u8> {
 /// # Errors
 ///
 /// Never: what fails is tried again.
-pub async fn clean(db: Db, ttl: Duration, stop: StopSignal) -> Result<()> {
+pub async fn clean(db: Db, ttl: Duration, stop: StopToken) -> Result<()> {
     let pause = CLEANING.min(ttl);
     while timeout(pause, stop.requested()).await.is_err() {
         match forget(&db, ttl).await {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
-use berth_kit::{Result, StopSignal};
+use berth_kit::{Result, StopToken};
 use orders_metrics::Metrics;
 use reqwest::{Client, Response, StatusCode, Url, redirect::Policy};
 use serde::Serialize;
@@ -78,7 +78,7 @@ impl Payment {
         &self,
         charge: &Charge,
         on_behalf: &OnBehalf,
-        stop: &StopSignal,
+        stop: &StopToken,
     ) -> Result<(), Error> {
         let backoff = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(100))

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use actix_web::rt::time::timeout;
-use berth_kit::{Result, StopSignal};
+use berth_kit::{Result, StopToken};
 use orders_metrics::Metrics;
 use sqlx::{FromRow, PgPool, types::Json};
 use uuid::Uuid;
@@ -43,7 +43,7 @@ impl Worker {
     /// # Errors
     ///
     /// Never: what fails is tried again.
-    pub async fn run(self, stop: StopSignal) -> Result<()> {
+    pub async fn run(self, stop: StopToken) -> Result<()> {
         let mut is_well = true;
         while !stop.is_requested() {
             let done = self.confirm_next(&stop).await;
@@ -64,7 +64,7 @@ impl Worker {
     }
 
     /// Takes on an order that is due; gives its id, where there is one.
-    async fn confirm_next(&self, stop: &StopSignal) -> sqlx::Result<Option<Uuid>> {
+    async fn confirm_next(&self, stop: &StopToken) -> sqlx::Result<Option<Uuid>> {
         let mut transaction = self.pool.begin().await?;
         let due: Option<Due> = sqlx::query_as(
             "SELECT id, customer, total_cents, on_behalf FROM orders \

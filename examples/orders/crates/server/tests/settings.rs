@@ -33,3 +33,21 @@ fn every_key_that_check_lists_is_in_the_reference_and_no_other() {
     described.sort_unstable();
     assert_eq!(described, keys);
 }
+
+#[test]
+fn an_attempt_that_a_stop_would_cut_off_is_refused() {
+    let settings = [
+        ("ORDERS__DATABASE__URL", "postgres://db/orders"),
+        ("ORDERS__PAYMENT__TIMEOUT", "5s"),
+    ];
+    let mut check = service(NAME, env!("CARGO_BIN_EXE_orders"), &settings);
+    let output = check.arg("check").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(
+            "payment.timeout = \"5s\" (environment variable ORDERS__PAYMENT__TIMEOUT): must be less"
+        ) && said.contains("shutdown.timeout = \"5s\" (built-in default)"),
+        "{said}"
+    );
+}

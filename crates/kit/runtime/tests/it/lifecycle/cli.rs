@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use berth_testkit::Client;
+
 use crate::process::{Berth, berth, free_port};
 
 fn run(environment: &[(&str, &str)], args: &[&str]) -> Output {
@@ -198,6 +200,59 @@ fn a_filter_that_would_silence_the_log_is_refused() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), "[server]\nport = 7000\n").unwrap();
+    let environment = [
+        ("PORT", ""),
+        ("BERTH__SERVER__PORT", ""),
+        ("BERTH__SERVER__TRUSTED_PROXIES", ""),
+        ("BERTH__APP__NAME", ""),
+        ("BERTH_CONFIG", file.path().to_str().unwrap()),
+    ];
+    let output = run(&environment, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for row in [
+        "server.port = 7000 ",
+        "server.trusted_proxies = [] ",
+        "app.name = \"berth\" ",
+    ] {
+        assert!(text.contains(row), "{row} in {text}");
+    }
+}
+
+#[test]
+fn a_variable_that_nearly_names_a_setting_is_told_and_changes_nothing() {
+    let environment = [
+        ("BERTH_SERVER__BACKLOG", "7"),
+        ("berth__log__filter", "off"),
+        // What Kubernetes sets for the Services `berth` and `berth-server`.
+        ("BERTH_SERVICE_HOST", "10.0.0.1"),
+        ("BERTH_PORT", "tcp://10.0.0.1:80"),
+        ("BERTH_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("BERTH_SERVER_SERVICE_HOST", "10.0.0.2"),
+        ("BERTH_SERVER_PORT", "tcp://10.0.0.2:80"),
+    ];
+    let told = [
+        "the environment variable BERTH_SERVER__BACKLOG is ignored: did you mean BERTH__SERVER__BACKLOG?",
+        "the environment variable berth__log__filter is ignored: did you mean BERTH__LOG__FILTER?",
+    ];
+    let output = run(&environment, &["check"]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines = told.map(|told| format!("warning: {told}\n")).concat();
+    assert_eq!(stderr(&output), lines);
+    assert!(stdout(&output).contains("server.backlog = 1024 "));
+
+    let log = Berth::start(&environment).stop();
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), told.len(), "{log:#?}");
+    for (line, told) in warnings.iter().zip(told) {
+        assert!(line.ends_with(told), "{line}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_fault_of_the_settings() {
     let environment = [("BERTH_CONFIG", "/nowhere/settings.toml")];
     refused(&environment, "/nowhere/settings.toml");
@@ -217,4 +272,67 @@ fn a_long_value_moves_no_other_origin() {
 
 fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
+}
+
+#[test]
+fn metrics_are_not_served_at_the_path_of_another_route() {
+    const PUBLIC: (&str, &str) = ("BERTH__MANAGEMENT__PORT", "");
+    const PRIVATE: (&str, &str) = ("BERTH__MANAGEMENT__PORT", "0");
+    const DEBUG: (&str, &str) = ("BERTH__DEBUG__ROUTES", "true");
+    const QUIET: (&str, &str) = ("BERTH__DEBUG__ROUTES", "false");
+    for (path, other, port, debug) in [
+        ("/health", "/health", PUBLIC, QUIET),
+        ("/ready", "/ready", PUBLIC, QUIET),
+        ("/ready/metrics", "/ready/{check}", PUBLIC, QUIET),
+        ("/openapi.json", "/openapi.json", PUBLIC, QUIET),
+        ("/debug/echo", "/debug/echo", PUBLIC, DEBUG),
+        ("/debug/delay/1s", "/debug/delay/{duration}", PUBLIC, DEBUG),
+        ("/health", "/health", PRIVATE, QUIET),
+        ("/ready/metrics", "/ready/{check}", PRIVATE, QUIET),
+        ("/settings", "/settings", PRIVATE, QUIET),
+        ("/log-filter", "/log-filter", PRIVATE, QUIET),
+        ("/faults", "/faults", PRIVATE, DEBUG),
+    ] {
+        let says = format!(
+            "1 fault in the settings:\n  metrics.path = \"{path}\" (environment variable BERTH__METRICS__PATH): must \
+             not be the path of another route on its port: the kit's {other} answers there\n"
+        );
+        refused(&[("BERTH__METRICS__PATH", path), port, debug], &says);
+    }
+    // Nothing else is there.
+    for (path, port, debug) in [
+        ("/settings", PUBLIC, QUIET),
+        ("/debug/echo", PUBLIC, QUIET),
+        ("/api/v1/metrics", PUBLIC, QUIET),
+        ("/faults", PRIVATE, QUIET),
+        // Of the public port, where they are not.
+        ("/api/v1/hello", PRIVATE, QUIET),
+        ("/debug/echo", PRIVATE, DEBUG),
+    ] {
+        let environment = [("BERTH__METRICS__PATH", path), port, debug];
+        assert_eq!(run(&environment, &["check"]).status.code(), Some(0));
+        let mut server = Berth::start(&environment);
+        let address = if port == PUBLIC {
+            server.addr
+        } else {
+            let line = server.wait_for_log("management port on http://");
+            line.rsplit("http://").next().unwrap().parse().unwrap()
+        };
+        let answer = Client::connect(address).get(path);
+        assert!(answer.text().contains("\nberth_ready 1\n"), "{path}");
+        server.stop();
+    }
+    // What the service mounts is known when it is built; where no metrics are served, they are in nobody's way.
+    let path = ("BERTH__METRICS__PATH", "/api/v1/hello");
+    let output = run(&[path], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.contains("metrics.path = \"/api/v1/hello\" (environment variable BERTH__METRICS__PATH): must not be")
+            && text.contains("the service's own /api/v1/hello answers there"),
+        "{text}"
+    );
+    let server = Berth::start(&[path, ("BERTH__METRICS__ENABLED", "false")]);
+    assert_eq!(server.get("/api/v1/hello").status, 200);
+    server.stop();
 }

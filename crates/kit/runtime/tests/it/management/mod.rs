@@ -1,6 +1,7 @@
 //! The management port.
 
 mod faults;
+mod hosts;
 mod log_filter;
 mod port;
 

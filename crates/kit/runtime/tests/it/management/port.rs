@@ -115,10 +115,10 @@ fn settings_are_shown_with_their_origin_and_without_secrets() {
         rows.into_iter().find(|row| row["key"] == key)
     };
     let origin = format!("file {}", file.display());
-    let backlog = json!({ "key": "server.backlog", "value": "7", "origin": origin });
+    let backlog = json!({ "key": "server.backlog", "value": 7, "origin": origin });
     assert_eq!(row("settings", "server.backlog"), Some(backlog.clone()));
     let keep_alive = row("settings", "server.keep_alive").unwrap();
-    assert_eq!(keep_alive["value"], "\"1m 15s\"");
+    assert_eq!(keep_alive["value"], "1m 15s");
     assert_eq!(keep_alive["origin"], "built-in default");
     let host = row("settings", "server.host").unwrap();
     assert_eq!(host["origin"], "environment variable BERTH__SERVER__HOST");
@@ -128,8 +128,49 @@ fn settings_are_shown_with_their_origin_and_without_secrets() {
     std::fs::write(&file, text(8)).unwrap();
     eventually("told", || row("needs_restart", "server.backlog").is_some());
     let pending = row("needs_restart", "server.backlog").unwrap();
-    assert_eq!(pending["value"], "8");
+    assert_eq!(pending["value"], 8);
     assert_eq!(row("settings", "server.backlog"), Some(backlog));
+    server.stop();
+}
+
+#[test]
+fn settings_are_shown_as_json_has_their_values() {
+    let (server, private) = start(&[
+        ("BERTH__SERVER__WORKERS", "2"),
+        ("BERTH__SERVER__TRUSTED_PROXIES", "['10.0.0.0/8', '::1']"),
+        (
+            "BERTH__READINESS__CHECKS",
+            "[{ name = 'db', url = 'http://me:hunter2@127.0.0.1:1/', required = false }]",
+        ),
+    ]);
+    let body = get(private, "/settings").json();
+    let rows = body["settings"].as_array().unwrap();
+    for (key, value) in [
+        ("app.name", json!("berth")),
+        ("server.workers", json!(2)),
+        ("server.backlog", json!(1024)),
+        ("server.keep_alive", json!("1m 15s")),
+        ("server.trusted_proxies", json!(["10.0.0.0/8", "::1/128"])),
+        ("server.proxy_protocol", json!(false)),
+        ("shutdown.grace_period", json!(null)),
+        ("log.format", json!("text")),
+        (
+            "readiness.checks",
+            json!([{
+                "name": "db",
+                "url": "http://********@127.0.0.1:1/",
+                "interval": "10s",
+                "timeout": "2s",
+                "failure_threshold": 3,
+                "success_threshold": 1,
+                "required": false,
+                "status": "200-299",
+            }]),
+        ),
+    ] {
+        let row = rows.iter().find(|row| row["key"] == key).unwrap();
+        assert_eq!(row["value"], value, "{key}");
+    }
     server.stop();
 }
 
@@ -204,4 +245,18 @@ fn a_scrape_sees_the_drain_to_its_end() {
     assert_eq!(slow.read().status, 200);
     assert_eq!(server.wait().code(), Some(0), "{:#?}", server.log());
     assert!(Client::try_connect(private).is_err());
+}
+
+#[test]
+fn a_path_of_the_service_that_metrics_have_on_this_port_is_a_use_of_it() {
+    let (server, private) = start(&[("BERTH__METRICS__PATH", "/api/v1/hello")]);
+    assert_eq!(server.get("/api/v1/hello").status, 200);
+    let metrics = get(private, "/api/v1/hello");
+    let counted = metrics
+        .sample("api_requests_total{endpoint=\"/api/v1/hello\",method=\"GET\",status=\"200\"}");
+    assert_eq!(counted, Some("1"));
+    // On the public port it is a request like any other, and on this one a scrape, which is not logged.
+    let log = server.stop();
+    let lines = log.iter().filter(|line| line.contains("/api/v1/hello"));
+    assert_eq!(lines.count(), 1, "{log:#?}");
 }

@@ -267,3 +267,32 @@ fn a_file_that_hangs_does_not_keep_the_process_from_its_end() {
     assert!(server.is_running());
     server.stop();
 }
+
+/// They wait for a restart, which would not come up.
+#[test]
+fn metrics_at_the_path_of_another_route_are_refused_before_a_restart_is() {
+    let mount = Mount::new("[log]\nformat = \"text\"\n");
+    let mut server = mount.serve(&[]);
+    for (count, (path, by)) in [
+        ("/ready/metrics", "the kit's /ready/{check} answers there"),
+        (
+            "/api/v1/info",
+            "the service's own /api/v1/info answers there",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        mount.swap(&format!("[metrics]\npath = \"{path}\"\n"));
+        let line = server.wait_for_log(by);
+        assert!(
+            line.contains("settings not reloaded") && line.contains(&format!("= \"{path}\"")),
+            "{line}"
+        );
+        let failed = u64::try_from(count).unwrap() + 1;
+        eventually("counted", || reloads(&server, "failure") == failed);
+    }
+    mount.swap("[metrics]\npath = \"/scrape\"\n");
+    server.wait_for_log("metrics.path = \"/scrape\"");
+    server.stop();
+}

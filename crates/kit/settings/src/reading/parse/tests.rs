@@ -106,7 +106,7 @@ fn metrics_paths() {
         "/...",
         "/debugger",
         "/healthy",
-        "/apiary",
+        "/api/v1",
     ] {
         assert_eq!(metrics_path(&raw(text)).as_deref(), Ok(text));
     }
@@ -132,20 +132,6 @@ fn metrics_paths() {
             metrics_path(&raw(text))
                 .unwrap_err()
                 .starts_with("must start with"),
-            "{text}"
-        );
-    }
-    for text in [
-        "/health",
-        "/ready",
-        "/ready/metrics",
-        "/openapi.json",
-        "/api/v1",
-        "/debug",
-        "/debug/echo",
-    ] {
-        assert!(
-            metrics_path(&raw(text)).unwrap_err().contains("taken"),
             "{text}"
         );
     }

@@ -179,7 +179,7 @@ fn a_variable_is_text_that_is_read_as_the_kits_own_are() {
         ("whole", " 2", number),
         ("whole", "-1", number),
         ("whole", "-", number),
-        ("whole", "", number),
+        ("whole", " ", number),
         ("flag", "on", "must be true or false"),
         ("flag", "1", "must be true or false"),
         ("flag", "TRUE", "must be true or false"),
@@ -198,6 +198,10 @@ fn a_variable_is_text_that_is_read_as_the_kits_own_are() {
     ] {
         of(None, Some((key, value))).expect_err(value);
     }
+    // Empty is unset, also of what could be empty text: that is the file's to say.
+    let unset = of(Some("whole = 7\ntext = \"x\""), Some(("text", ""))).unwrap();
+    assert_eq!((unset.whole, &*unset.text), (7, "x"));
+    assert!(of(None, Some(("whole", ""))).is_ok());
     for (key, value, line) in [
         ("whole", "7", "whole = 7"),
         ("small", "-7", "small = -7"),

@@ -95,16 +95,16 @@ fn connections_that_are_made_during_the_stop_are_answered_or_refused() {
 }
 
 #[test]
-fn a_signal_tells_of_the_stop_from_its_first_moment_on() {
+fn a_token_tells_of_the_stop_from_its_first_moment_on() {
     let server = Server::start();
-    let signal = server.stop.signal();
-    assert!(!signal.is_requested());
-    let waiting = signal.clone();
+    let token = server.stop.token();
+    assert!(!token.is_requested());
+    let waiting = token.clone();
     let waiter = thread::spawn(move || block_on(waiting.requested()));
     thread::sleep(Duration::from_millis(50));
     assert!(!waiter.is_finished());
     server.stop.drain();
     waiter.join().unwrap();
-    assert!(signal.is_requested());
-    block_on(signal.requested());
+    assert!(token.is_requested());
+    block_on(token.requested());
 }

@@ -186,6 +186,7 @@ fn killed_in_the_middle_of_a_job_it_loses_and_doubles_nothing() {
     let settings = [
         ("PAYMENT__URL", payments.url.as_str()),
         ("PAYMENT__TIMEOUT", "1m"),
+        ("SHUTDOWN__TIMEOUT", "2m"),
     ];
     let mut service = start(&database, &settings);
     let id = create(&mut service.client(), 1);
