@@ -13,19 +13,19 @@ use std::{
 };
 
 use actix_http::{
-    Request, Response, StatusCode,
+    Request, Response,
     body::{BoxBody, MessageBody},
 };
-use actix_rt::time::{Instant, Sleep, sleep_until, timeout};
+use actix_rt::time::{Instant, Sleep, sleep_until};
 use actix_service::Service;
 use bytes::Bytes;
 use hyper::server::conn::http1;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
-    events::{Events, Refusal},
-    framing::{MAX_HEAD, Wrong},
-    http1::{adapter::Adapter, date},
+    closing::{LastLook, close, explain, refuse},
+    events::Events,
+    framing::MAX_HEAD,
+    http1::adapter::Adapter,
     stop::Stop,
     stream::{
         ByteStream, Stream, Unread,
@@ -35,10 +35,6 @@ use crate::{
     },
     timeouts::Timeouts,
 };
-
-/// How long a client may take to notice that its connection is being closed. What it sends meanwhile is
-/// thrown away; a reset would make it lose the last answer.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the first byte on a connection: its client has made it in order to send one.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
@@ -144,6 +140,7 @@ where
         activity.read(&read);
     }
     let io = Rc::new(RefCell::new(io));
+    let last_look = LastLook::new(&io, &activity);
     let end = {
         let mut timer = pin!(sleep_until(waiting.since));
         let mut closing = pin!(worker.stop.closing());
@@ -196,6 +193,7 @@ where
             }
         }
     };
+    last_look.disarm();
     let upgraded = upgraded.take();
     let Some(mut io) = Rc::into_inner(io).map(RefCell::into_inner) else {
         return;
@@ -232,16 +230,6 @@ where
     close(&mut io, outcome).await;
     drop(open);
     worker.events.freed();
-}
-
-/// Closes a connection that has ended so.
-async fn close(io: &mut impl ByteStream, outcome: io::Result<()>) {
-    match outcome {
-        Ok(()) => {
-            let _ = timeout(LINGER, linger(io)).await;
-        }
-        Err(error) => log::debug!("a connection is broken off: {error}"),
-    }
 }
 
 /// What a connection is about.
@@ -340,58 +328,4 @@ fn has_come(io: &impl ByteStream, cx: &mut Context<'_>) -> bool {
 /// Whether the client has broken the connection. hyper does not read while it waits for an answer.
 fn is_broken(io: &impl ByteStream, cx: &mut Context<'_>) -> bool {
     io.tcp().poll_read_ready(cx).is_ready() && unread(io) == Unread::Broken
-}
-
-/// What was wrong with what hyper has refused.
-fn explain(activity: &Activity) -> Wrong {
-    let status = match activity.refused.get() {
-        Some(431) => activity.recent.borrow().too_large(),
-        Some(status) => status,
-        None => 400,
-    };
-    let detail = match status {
-        413 => "the request body is larger than this server accepts",
-        414 => "the request target is too long",
-        431 => "the head of the request has too many headers, or too large ones",
-        _ => "this is not an HTTP/1.1 request",
-    };
-    (status, detail)
-}
-
-/// Answers what has not become a request.
-async fn refuse(
-    io: &mut impl ByteStream,
-    peer: SocketAddr,
-    events: &impl Events,
-    (status, detail): Wrong,
-) -> io::Result<()> {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let body = events.refused(&Refusal {
-        status,
-        peer,
-        detail,
-    });
-    let mut answer = format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n",
-        body.bytes.len(),
-        date::now().to_str().unwrap_or_default()
-    );
-    for (name, value) in &body.headers {
-        answer.extend([name, ": ", value, "\r\n"]);
-    }
-    answer.push_str("\r\n");
-    let answer = [answer.as_bytes(), &body.bytes].concat();
-    // Who does not read this at once is not waited for.
-    timeout(LINGER, io.write_all(&answer)).await?
-}
-
-/// Says that no more will come, and waits until the client has understood.
-async fn linger(io: &mut impl ByteStream) -> io::Result<()> {
-    io.shutdown().await?;
-    loop {
-        let mut piece = [0; 512];
-        if io.read(&mut piece).await? == 0 {
-            return Ok(());
-        }
-    }
 }

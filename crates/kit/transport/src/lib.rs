@@ -41,6 +41,7 @@
 //! ```
 
 pub mod bind;
+mod closing;
 mod connection;
 mod events;
 mod framing;

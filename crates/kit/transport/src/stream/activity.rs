@@ -209,6 +209,11 @@ impl Activity {
         self.begun.set(true);
     }
 
+    /// Its worker ends, and something has come that nobody has read.
+    pub(crate) fn is_cut_off(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
     /// The connection has ended by itself: nothing of it can be cut off any more.
     pub(crate) fn ended(&self) {
         self.busy.store(false, Ordering::Relaxed);

@@ -75,6 +75,8 @@ fn requests_behind_a_handler_that_does_not_return_are_counted() {
 fn what_was_lost_is_counted_after_the_end() {
     let server = Server::start();
     let _idle = server.connect_idle();
+    // Its client has the answer a moment before the server has noticed that.
+    eventually("nothing is in flight", || server.stop.in_flight() == 0);
     let mut waits = server.connect();
     waits.send("GET /waits HTTP/1.1\r\nHost: t\r\n\r\n");
     let mut half = server.connect();
@@ -88,4 +90,30 @@ fn what_was_lost_is_counted_after_the_end() {
     assert_eq!(stop.lost(), 2);
     assert!(waits.is_cut_off());
     assert!(half.is_cut_off());
+}
+
+#[test]
+fn requests_that_a_worker_has_not_read_when_it_ends_are_counted() {
+    let server = Server::start();
+    let mut kept: Vec<_> = (0..8).map(|_| server.connect_idle()).collect();
+    let _busy = block(&server);
+    for client in &mut kept {
+        client.send(HELLO);
+    }
+    eventually("all have come", || server.stop.lost() == 9);
+    server.stop.drain();
+    let stop = std::sync::Arc::clone(&server.stop);
+    let seen = std::sync::Arc::clone(&server.seen);
+    // The worker hears of the end and has the requests to read at the same moment.
+    let opens = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        seen.gate.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    server.stop_at_once();
+    opens.join().unwrap();
+    eventually("the worker has ended", || stop.open() == 0);
+    let cut_off = kept
+        .iter_mut()
+        .filter_map(|client| client.is_cut_off().then_some(()));
+    assert_eq!(stop.lost(), cut_off.count());
 }
