@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use super::fault::escape;
-use super::meant::distance;
+use crate::reading::{meant::distance, shown::escape};
 use crate::service_name::ServiceName;
 
 /// A variable that looks like a setting of the service and is none, such as `SHOP_SERVER__PORT` or

@@ -32,6 +32,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod entry;
+mod ignored;
 mod load;
 mod postgres_url;
 mod reading;
@@ -42,12 +44,12 @@ mod section;
 mod service_name;
 mod settings;
 
+pub use entry::Entry;
+pub use ignored::IgnoredVariable;
 pub use load::{Loaded, Sources, check_log_filter, load, load_as};
 pub use postgres_url::PostgresUrl;
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
-    ignored::IgnoredVariable,
-    reader::Entry,
     values::{LogFormat, Workers},
 };
 pub use reference::reference;

@@ -4,8 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::entry::Entry;
+use crate::ignored::{IgnoredVariable, ignored};
 use crate::reading::fault::{Error, Fault, Faults, Origin};
-use crate::reading::ignored::{IgnoredVariable, ignored};
 use crate::reading::{layers, log_filter, reader};
 use crate::section::{Sections, ServiceSettings};
 use crate::service_name::ServiceName;
@@ -63,7 +64,7 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every key, its effective value and where it was set, in the order of `defaults.toml`; those of the
     /// service's own sections after them.
-    pub entries: Vec<reader::Entry>,
+    pub entries: Vec<Entry>,
     /// Variables that look like settings of this service and are none. Nothing of them is in force.
     pub ignored: Vec<IgnoredVariable>,
 }

@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
+use crate::entry::{Entry, UNSET};
 use crate::load::{Sources, load};
 use crate::reading::described::Described;
 use crate::reading::layers::{self, DEFAULTS, Layer, PLAIN};
-use crate::reading::reader::{Entry, Reader, UNSET};
+use crate::reading::reader::Reader;
 use crate::reload::LIVE;
 use crate::section::{Sections, ServiceSettings};
 use crate::service_name::ServiceName;

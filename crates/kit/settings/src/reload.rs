@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::entry::Entry;
 use crate::load::Loaded;
-use crate::reading::reader::Entry;
 use crate::settings::{Server, Settings};
 
 /// The keys that apply without a restart. The others are built into what has been started: a bound

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use config::{ConfigError, File, FileFormat, Source as _, ValueKind};
 
-use super::fault::{Error, Fault, FileProblem, Origin, escape, quote};
+use super::fault::{Error, Fault, FileProblem, Origin};
+use super::shown::{escape, quote};
 use crate::service_name::ServiceName;
 
 /// The built-in defaults, which are also the example file and the reference.

@@ -2,10 +2,10 @@
 
 pub(crate) mod described;
 pub(crate) mod fault;
-pub(crate) mod ignored;
 pub(crate) mod layers;
 pub(crate) mod log_filter;
 pub(crate) mod meant;
 pub(crate) mod parse;
 pub(crate) mod reader;
+pub(crate) mod shown;
 pub(crate) mod values;

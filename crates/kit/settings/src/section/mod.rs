@@ -16,10 +16,12 @@ use utoipa::ToSchema;
 
 use value::{Problem, Value};
 
+use crate::entry::UNSET;
 use crate::reading::described::{Described, Document};
-use crate::reading::fault::{Fault, Origin, is_secret, quote};
+use crate::reading::fault::{Fault, Origin};
 use crate::reading::layers::Raw;
-use crate::reading::reader::{Reader, UNSET};
+use crate::reading::reader::Reader;
+use crate::reading::shown::{is_secret, quote};
 use crate::secret::{self, MASK, NOT_SHOWN, SAFE};
 use crate::settings::Settings;
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
 use serde_json::{Value as Json, json};
 
-use crate::reading::fault::{Fault, Origin, cut, quote};
+use crate::entry::Render;
+use crate::reading::fault::{Fault, Origin};
 use crate::reading::layers::{self, Raw};
 use crate::reading::parse;
-use crate::reading::reader::{Reader, Render};
+use crate::reading::reader::Reader;
+use crate::reading::shown::{cut, quote};
 use crate::settings::target::{Target, target};
 
 /// The key of the list.

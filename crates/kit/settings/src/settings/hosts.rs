@@ -4,10 +4,10 @@ use config::{Value, ValueKind};
 use serde_json::Value as Json;
 
 use super::networks::inline;
-use crate::reading::fault::quote;
+use crate::entry::Render;
 use crate::reading::layers::Raw;
 use crate::reading::parse;
-use crate::reading::reader::Render;
+use crate::reading::shown::quote;
 
 /// More than there are names of one machine.
 const MAX_HOSTS: usize = 64;

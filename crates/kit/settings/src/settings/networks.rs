@@ -6,9 +6,9 @@ use config::{FileFormat, Source as _, Value, ValueKind};
 use ipnet::IpNet;
 use serde_json::Value as Json;
 
-use crate::reading::fault::quote;
+use crate::entry::Render;
 use crate::reading::layers::Raw;
-use crate::reading::reader::Render;
+use crate::reading::shown::quote;
 
 /// More would be looked through with every request.
 const MAX_NETWORKS: usize = 64;

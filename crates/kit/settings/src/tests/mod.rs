@@ -156,12 +156,9 @@ fn entry<'a>(loaded: &'a Loaded, key: &str) -> &'a Entry {
 
 mod defaults;
 mod files;
-mod hostile_input;
-mod hosts;
 mod ignored;
 mod layering;
 mod names;
-mod proxies;
 mod readiness_checks;
 mod reference;
 mod refusals;

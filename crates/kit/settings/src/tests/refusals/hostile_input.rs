@@ -1,4 +1,4 @@
-use super::*;
+use super::super::*;
 
 /// Knuth's MMIX: the same garbage every time.
 struct Garbage(u64);

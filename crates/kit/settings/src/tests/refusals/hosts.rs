@@ -1,6 +1,6 @@
 //! `management.host` and `management.allowed_hosts`.
 
-use super::*;
+use super::super::*;
 
 #[test]
 fn names_of_the_management_port_are_names_without_ports() {

@@ -1,5 +1,9 @@
 use super::*;
 
+mod hostile_input;
+mod hosts;
+mod proxies;
+
 #[test]
 fn unknown_keys_show_no_value() {
     let file = "hunter = 1\n[server]\nprot = 'hunter2'\n'a.b' = 1\n[serverr]\n[db]\npassword = 'hunter2'\n";

@@ -1,6 +1,6 @@
 //! Which proxies are trusted.
 
-use super::*;
+use super::super::*;
 
 const KEY: &str = "server.trusted_proxies";
 
