@@ -9,13 +9,11 @@
 
 mod admin;
 mod contract;
-mod deploy;
 mod endpoints;
 mod export;
 mod idempotency;
-mod outage;
+mod operation;
 mod paging;
 mod payments;
 mod postgres;
 mod process;
-mod worker;
