@@ -1,5 +1,5 @@
-//! `redis://:password@host:port/database`, or `redis+unix:///socket`: it answers PING. A server that is still loading its data
-//! answers with an error, and so is not ready.
+//! `redis://:password@host:port/database`, or `redis+unix:///socket`: it answers PING. A server that is still loading
+//! its data answers with an error, and so is not ready.
 
 use super::kept::{self, Ask};
 use crate::{
