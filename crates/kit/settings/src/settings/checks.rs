@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use config::{FileFormat, Map, Source as _, Value, ValueKind};
+use config::{Map, Value, ValueKind};
 use serde_json::{Value as Json, json};
 
+use super::lists::list;
 use crate::entry::Render;
 use crate::reading::fault::{Fault, Origin};
 use crate::reading::layers::{self, Raw};
@@ -126,7 +127,7 @@ pub(crate) fn take(r: &mut Reader) -> Vec<ReadinessCheck> {
         r.record(KEY, &Vec::<ReadinessCheck>::new(), Origin::Default);
         return Vec::new();
     };
-    let tables = match tables(raw) {
+    let tables = match tables(&raw) {
         Ok(tables) => tables,
         Err(problem) => {
             r.fault(Fault {
@@ -164,30 +165,10 @@ pub(crate) fn take(r: &mut Reader) -> Vec<ReadinessCheck> {
 }
 
 /// The tables of the list. In a variable it is written as TOML would have it inline.
-fn tables(raw: Raw) -> Result<Vec<Map<String, Value>>, String> {
+fn tables(raw: &Raw) -> Result<Vec<Map<String, Value>>, String> {
     const ALLOWED: &str =
         "must be a list of tables, such as [{ name = \"db\", url = \"tcp://db:5432\" }]";
-    let kind = match raw {
-        Raw::Typed(kind) => kind,
-        Raw::Text(text) => {
-            let text = text.to_str().ok_or(ALLOWED)?;
-            let mut root = config::File::from_str(&format!("list = {text}"), FileFormat::Toml)
-                .collect()
-                // The complaint would quote the text, in which there may be a password.
-                .map_err(|_| ALLOWED)?;
-            let list = root.remove("list").ok_or(ALLOWED)?;
-            if !root.is_empty() {
-                return Err(ALLOWED.to_owned());
-            }
-            list.kind
-        }
-    };
-    let ValueKind::Array(items) = kind else {
-        return Err(ALLOWED.to_owned());
-    };
-    if items.len() > MAX_CHECKS {
-        return Err(format!("must have at most {MAX_CHECKS} checks"));
-    }
+    let items = list(raw, ALLOWED, MAX_CHECKS, "checks")?;
     items
         .into_iter()
         .map(|item| match item.kind {

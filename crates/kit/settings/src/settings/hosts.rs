@@ -3,7 +3,7 @@
 use config::{Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::networks::inline;
+use super::lists::list;
 use crate::entry::Render;
 use crate::reading::layers::Raw;
 use crate::reading::parse;
@@ -18,14 +18,7 @@ const ALLOWED: &str = "must be a list of host names without ports, such as [\"me
 /// A list of host names, in lower case. A dot before one stands for any names before it: not `*.`, which YAML has for
 /// something else. In a variable it is written as TOML would have it inline.
 pub(crate) fn hosts(raw: &Raw) -> Result<Vec<String>, String> {
-    let items = match raw {
-        Raw::Typed(ValueKind::Array(items)) => items.clone(),
-        Raw::Typed(_) => return raw.refuse(ALLOWED, false),
-        Raw::Text(text) => inline(text.to_str().ok_or(ALLOWED)?).ok_or(ALLOWED)?,
-    };
-    if items.len() > MAX_HOSTS {
-        return Err(format!("must have at most {MAX_HOSTS} names"));
-    }
+    let items = list(raw, ALLOWED, MAX_HOSTS, "names")?;
     items.iter().map(host).collect()
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 mod hosts;
+mod lists;
 mod networks;
 pub(crate) mod target;
 

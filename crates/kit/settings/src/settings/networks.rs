@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use config::{FileFormat, Source as _, Value, ValueKind};
+use config::{Value, ValueKind};
 use ipnet::IpNet;
 use serde_json::Value as Json;
 
+use super::lists::list;
 use crate::entry::Render;
 use crate::reading::layers::Raw;
 use crate::reading::shown::quote;
@@ -18,26 +19,8 @@ const ALLOWED: &str =
 
 /// A list of networks in CIDR notation, or of addresses. In a variable it is written as TOML would have it inline.
 pub(crate) fn networks(raw: &Raw) -> Result<Vec<IpNet>, String> {
-    let items = match raw {
-        Raw::Typed(ValueKind::Array(items)) => items.clone(),
-        Raw::Typed(_) => return raw.refuse(ALLOWED, false),
-        Raw::Text(text) => inline(text.to_str().ok_or(ALLOWED)?).ok_or(ALLOWED)?,
-    };
-    if items.len() > MAX_NETWORKS {
-        return Err(format!("must have at most {MAX_NETWORKS} networks"));
-    }
+    let items = list(raw, ALLOWED, MAX_NETWORKS, "networks")?;
     items.iter().map(network).collect()
-}
-
-/// The items of a list in TOML.
-pub(super) fn inline(text: &str) -> Option<Vec<Value>> {
-    let mut root = config::File::from_str(&format!("list = {text}"), FileFormat::Toml)
-        .collect()
-        .ok()?;
-    match root.remove("list")?.kind {
-        ValueKind::Array(items) if root.is_empty() => Some(items),
-        _ => None,
-    }
 }
 
 fn network(item: &Value) -> Result<IpNet, String> {
