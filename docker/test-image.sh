@@ -219,13 +219,16 @@ check "exit code $code, and it says: $(tail -n 1 <<<"$said" | xargs)" \
 # ---- Rebuild -------------------------------------------------------------------------------------
 
 step "a changed string in a handler"
+# Another one in each run: the engine keeps the layers of earlier runs, and a build that finds all of
+# its layers compiles nothing that could be looked at.
+greeting="Ahoy$(date +%s%N)"
 git clone --quiet . "$work/clone"
 # The working tree's, should it differ from the commit.
 cp -r Cargo.toml Cargo.lock crates docker .dockerignore "$work/clone/"
 started=$SECONDS
 (
     cd "$work/clone"
-    sed -i 's/"Hello, {name}!"/"Ahoy, {name}!"/' crates/handlers/src/hello.rs
+    sed -i "s/\"Hello, {name}!\"/\"$greeting, {name}!\"/" crates/handlers/src/hello.rs
     # Older than anything that was built: only what is in a file may count, not its time.
     find crates -exec touch -d 2001-01-01 {} +
     build "$changed" "$work/rebuild.log"
@@ -233,8 +236,8 @@ started=$SECONDS
 rebuild=$((SECONDS - started))
 port=$(free_port)
 id=$(run "$changed" "$port")
-check "the rebuilt image answers with the new string" answers "$port" '/api/v1/hello?name=Ada' 'Ahoy, Ada!'
-compiled=$(grep -oE 'Compiling [a-z0-9_-]+ v' "$work/rebuild.log" | awk '{print $2}' | sort -u | xargs)
+check "the rebuilt image answers with the new string" answers "$port" '/api/v1/hello?name=Ada' "$greeting, Ada!"
+compiled=$(grep -oE 'Compiling [a-z0-9_-]+ v' "$work/rebuild.log" | awk '{print $2}' | sort -u | xargs || true)
 members=$(cargo tree --locked --package berth --edges normal,build --prefix none |
     sed -n 's| v[^ ]* (/.*||p' | sort -u | xargs)
 check "only ours were compiled again: $compiled" [ "$compiled" = "$members" ]
