@@ -46,7 +46,7 @@ lint() {
     echo "yamllint and shellcheck have nothing to say"
 }
 
-manifests() { (cd deploy/tests && python3 -m unittest manifests security claims); }
+manifests() { (cd deploy/tests && python3 -m unittest manifests security policies.tests claims); }
 
 observability() {
     .ci/need prometheus prometheus
