@@ -60,7 +60,7 @@ VALUES = record(
     image=record(
         ("repository",),
         repository=text(pattern="^[a-z0-9][a-z0-9._:/-]*[a-z0-9]$"),
-        tag=text(pattern="^([A-Za-z0-9_][A-Za-z0-9_.-]*)?$", maxLength=128, **{"not": {"const": "latest"}}),
+        tag=text(pattern="^([A-Za-z0-9_][A-Za-z0-9_.-]*)?$", maxLength=128),
         digest=text(pattern="^(sha256:[0-9a-f]{64})?$"),
         pullPolicy=one_of("", "Always", "IfNotPresent", "Never"),
     ),

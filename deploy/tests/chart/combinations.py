@@ -142,9 +142,16 @@ class Combinations(unittest.TestCase):
             file = WORK / "mounted" / f"chart-{number}.yaml"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(yaml.safe_dump(helm.settings_of(objects)))
-            done = subprocess.run([PROGRAM, "--config", file, "check"], env=clean_environment(), capture_output=True, text=True)
+            done = subprocess.run([PROGRAM, "--config", file, "check"], env=clean_environment(**helm.NEEDED), capture_output=True, text=True)
             with self.subTest(values):
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_annotations_of_ones_own_win(self):
+        own = {"prometheus.io/scrape": "false", "a": "b"}
+        [thing] = [thing for thing in helm.render({"podAnnotations": own}) if thing["kind"] == "Deployment"]
+        found = thing["spec"]["template"]["metadata"]["annotations"]
+        self.assertLessEqual(own.items(), found.items())
+        self.assertEqual(found["prometheus.io/port"], "9090")
 
     def test_settings_without_a_restart(self):
         def template(**values) -> dict:
@@ -165,7 +172,7 @@ class HelmTest(unittest.TestCase):
         self.assertNotIn("command", container)
         file = WORK / "mounted" / "settings.yaml"
         file.write_text(yaml.safe_dump(helm.settings_of(objects)))
-        env = {v["name"]: v["value"].replace("/etc/berth", str(file.parent)) for v in container["env"]}
+        env = helm.NEEDED | {v["name"]: v["value"].replace("/etc/berth", str(file.parent)) for v in container["env"] if "value" in v}
         self.assertLessEqual(set(instead), set(env))
         return subprocess.run([PROGRAM, *container["args"]], env=clean_environment(**env | instead),
                               capture_output=True, text=True, timeout=20)
@@ -176,7 +183,7 @@ class HelmTest(unittest.TestCase):
         silent = self.run_pod("berth-test-service", **where)
         self.assertEqual(silent.returncode, 1)
         self.assertIn("Connection refused", silent.stderr)
-        with subprocess.Popen([PROGRAM], env=clean_environment(PORT=port), stdout=subprocess.DEVNULL,
+        with subprocess.Popen([PROGRAM], env=clean_environment(PORT=port, **helm.NEEDED), stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as server:
             try:
                 wait_for(f"http://127.0.0.1:{port}/ready", server)

@@ -18,6 +18,9 @@ CHART = next(CHARTS.glob("*/Chart.yaml")).parent
 DEV = yaml.safe_load((CHART / "values-dev.yaml").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 
+# What the service does not start without and no settings file has, as variables: `{"BERTH__DATABASE__URL": "postgres://…"}`.
+NEEDED: dict[str, str] = {}
+
 Refused = helm_python.HelmError
 
 

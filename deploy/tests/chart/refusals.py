@@ -34,13 +34,14 @@ WRONG: list[tuple[dict, str]] = [
      "at '/metrics/scrape': value must be one of 'annotations', 'podMonitor', 'serviceMonitor', 'none'"),
     ({"settings": {"shutdown": {"timeout": "20"}}}, "at '/settings/shutdown/timeout': '20' does not match pattern"),
     ({"image": {"digest": "sha256:0"}}, "at '/image/digest': 'sha256:0' does not match pattern"),
-    ({"image": {"tag": "latest"}}, "at '/image/tag': 'not' failed"),
     ({"ingress": {"hosts": ["https://x"]}}, "at '/ingress/hosts/0': 'https://x' does not match pattern"),
     ({"ingress": {"hosts": []}}, "at '/ingress/hosts': minItems: got 0, want 1"),
     ({"settings": {"app": {"environment": "x" * 65}}}, "at '/settings/app/environment': maxLength: got 65, want 64"),
     ({"resources": {"requests": {"memory": "24 MB"}}}, "at '/resources/requests/memory': '24 MB' does not match pattern"),
     ({"resources": {"limits": None}}, "at '/resources': missing property 'limits'"),
-    # What does not fit together.
+    # What does not fit together, or is not the user's.
+    ({"image": {"tag": "latest"}}, "image.tag: latest is another image each day: name a version, or image.digest"),
+    ({"commonLabels": {"app.kubernetes.io/name": "x"}}, "commonLabels: app.kubernetes.io/name is the chart's own"),
     ({"settings": {"shutdown": {"grace_period": "30s"}}}, "settings.shutdown.grace_period is terminationGracePeriodSeconds: set that"),
     ({"settings": {"shutdown": {"drain_delay": "8500ms"}}},
      "terminationGracePeriodSeconds: 30 is too short: it must be more than settings.shutdown.drain_delay (8500ms), "
@@ -71,6 +72,8 @@ RIGHT = [
     {"autoscaling": {"minReplicas": 10}},
     {"service": {"nodePort": 30080, "type": "LoadBalancer"}},
     {"global": {"anything": 1}},
+    {"image": {"tag": "latest", "digest": "sha256:" + "1" * 64}},
+    {"commonLabels": {"example.com/team": "x", "part-of": "y"}},
 ]
 
 

@@ -12,7 +12,7 @@ from processes import clean_environment
 
 
 def binary(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([PROGRAM, *arguments], env=clean_environment(), capture_output=True, text=True)
+    return subprocess.run([PROGRAM, *arguments], env=clean_environment(**helm.NEEDED), capture_output=True, text=True)
 
 
 def keys() -> dict[str, dict]:
@@ -37,7 +37,7 @@ def nested(key: str, value: object) -> dict:
 
 def candidates(schema: dict) -> dict[str, list]:
     """Values on both sides of each bound, and of other kinds."""
-    right, wrong = [], [{"a": 1}]
+    right, wrong = [], [{"a": 1}] if schema.keys() & {"type", "enum", "anyOf"} and schema.get("type") != "object" else []
     for one in schema.get("anyOf", [schema]):
         kind = one.get("type")
         if "enum" in one:

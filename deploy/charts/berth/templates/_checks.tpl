@@ -1,6 +1,14 @@
 {{/* What no schema can say: values that do not fit together. */}}
 {{- define "berth.checks" -}}
 {{- $settings := .Values.settings -}}
+{{- if and (eq .Values.image.tag "latest") (not .Values.image.digest) -}}
+{{- fail "image.tag: latest is another image each day: name a version, or image.digest" -}}
+{{- end -}}
+{{- range $label, $_ := .Values.commonLabels -}}
+{{- if regexMatch "^(app\\.kubernetes\\.io|helm\\.sh)/" $label -}}
+{{- fail (printf "commonLabels: %s is the chart's own" $label) -}}
+{{- end -}}
+{{- end -}}
 {{- if hasKey ($settings.shutdown | default dict) "grace_period" -}}
 {{- fail "settings.shutdown.grace_period is terminationGracePeriodSeconds: set that" -}}
 {{- end -}}

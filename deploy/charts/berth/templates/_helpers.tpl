@@ -27,6 +27,19 @@ app.kubernetes.io/part-of: {{ .Chart.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{/* The annotations of a pod; podAnnotations win over them. */}}
+{{- define "berth.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: {{ .Chart.Name }}
+{{- if eq .Values.metrics.scrape "annotations" }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ include "berth.metricsPortNumber" . | quote }}
+prometheus.io/path: {{ dig "metrics" "path" "/metrics" .Values.settings | quote }}
+{{- end }}
+{{- if .Values.rollOnSettingsChange }}
+checksum/settings: {{ include "berth.settings" . | sha256sum }}
+{{- end }}
+{{- end }}
+
 {{/* `metadata` of an object: (list . NAME COMPONENT LABELS ANNOTATIONS), of which the last three may be left out. */}}
 {{- define "berth.metadata" -}}
 {{- $root := index . 0 -}}
@@ -64,6 +77,14 @@ metadata:
 {{/* The name of the port that has the metrics. */}}
 {{- define "berth.metricsPort" -}}
 {{- ternary "management" "http" (hasKey (.Values.settings.management | default dict) "port") -}}
+{{- end }}
+
+{{- define "berth.metricsPortNumber" -}}
+{{- if eq (include "berth.metricsPort" .) "management" -}}
+{{- .Values.settings.management.port -}}
+{{- else -}}
+{{- dig "server" "port" 8080 .Values.settings -}}
+{{- end -}}
 {{- end }}
 
 {{/* The settings file. */}}
