@@ -1,6 +1,7 @@
 """What each value of the chart may be, as JSON Schema. `settings` comes from docs/settings.md; write.py puts both
 together. A key that is not here is refused."""
 
+import json
 import re
 
 
@@ -34,7 +35,7 @@ def strings(value: dict | None = None) -> dict:
 BOOLEAN = {"type": "boolean"}
 # As Kubernetes writes it: what is rendered is checked by the API server.
 KUBERNETES = {"type": "object"}
-DURATION = text(pattern="^([0-9]+ *(ms|s|m|h|d) *)+$")
+DURATION = text(pattern="^([0-9]+ *(ms|s|m|h|d)[a-z]* *)+$")
 QUANTITY = {"anyOf": [text(pattern="^[0-9]+(\\.[0-9]+)?(m|[EPTGMk]|[EPTGMK]i)?$"), {"type": "number", "minimum": 0}]}
 HOST = text(pattern="^(\\*\\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", maxLength=253)
 NAME = text(pattern="^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$", maxLength=253)
@@ -159,14 +160,17 @@ def settings(reference: str) -> dict:
         place = schema["properties"]
         for section in sections:
             place = place.setdefault(section, record())["properties"]
-        place[key] = setting(default.strip("`"), about or "")
+        default = default.strip("`")
+        place[key] = setting(default, about or "")
+        if default != "unset" and set(default) != {"*"}:
+            place[key]["default"] = json.loads(default)
     return schema
 
 
 def setting(default: str, about: str) -> dict:
     """A key, from its default and what is said of it: `1 to 64 characters`, `1s to 5m`, `0 to 65535`, `true or false`."""
     about = re.sub(r"\s+", " ", about)
-    schema = {"description": about} if about else {}
+    schema = {"description": about.split(". ")[0].removesuffix(".") + "."} if about else {}
     length = re.search(r"(\d+) to (\d+) (?:characters|of [A-Z])", about)
     numbers = re.search(r"(?<![\w.])(\d+) to (\d+)(?! characters| of [A-Z]|\w)", about)
     if default in ("true", "false"):
@@ -185,12 +189,13 @@ def setting(default: str, about: str) -> dict:
         return schema | {"anyOf": [one_of("auto"), whole(int(numbers[1]), int(numbers[2]))]}
     if re.fullmatch(r"-?\d+", default):
         return schema | {"type": "integer"}
-    if re.fullmatch(r'"(\d+(ms|s|m|h|d) ?)+"', default) or re.search(r"\b\d+(ms|s|m)\b.* to \d+(ms|s|m|h)\b", about):
+    if re.fullmatch(r'"(\d+(ms|s|m|h|d)[a-z]* ?)+"', default) or re.search(r"\b\d+(ms|s|m)\b.* to \d+(ms|s|m|h)\b", about):
         return schema | DURATION
     # `"text" for people, "json" for machines`: that begins with the words that it may be.
     words = re.findall(r'"([^"]*)"', about)
     if about.startswith('"') and default.strip('"') in words:
         return schema | one_of(*words)
-    if default.startswith('"') or "host" in about:
+    # Stars are a secret.
+    if default.startswith(('"', "*")) or "host" in about:
         return schema | text()
     return schema

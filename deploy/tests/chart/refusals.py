@@ -100,7 +100,9 @@ class Refusals(unittest.TestCase):
     def test_no_value_may_be_of_another_kind(self):
         checked = 0
         for path, schema in values(helm.schema()):
-            # Nothing is said of these: they are Kubernetes' own, or those of a chart that has this one.
+            # Of a setting that is unset, the reference may not tell what it is.
+            if not schema.keys() & {"type", "enum", "anyOf"}:
+                continue
             wrong = [] if schema.get("type") == "object" else {"wrong": 1}
             given: object = wrong
             for key in reversed(path):
