@@ -44,6 +44,11 @@ class Files(unittest.TestCase):
             groups = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
             self.assertTrue(any(rows.get(group) for group in groups), f"{name} has no comment in values.yaml")
 
+    def test_the_readmes_example_is_taken(self):
+        [example] = re.findall(r"```yaml\n(.*?)```", (helm.CHART / "README.md").read_text(), re.S)
+        values = yaml.safe_load(example.replace("sha256:…", "sha256:" + "0" * 64))
+        self.assertEqual(helm.settings_of(helm.render(values))["log"]["filter"], values["settings"]["log"]["filter"])
+
     def test_every_value_is_in_the_schema_and_has_a_default(self):
         schema = helm.schema()["properties"]
         self.assertEqual(set(schema) - {"global"}, set(helm.DEFAULTS))
