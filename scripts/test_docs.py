@@ -57,7 +57,7 @@ faults: list[str] = []
 def documents() -> list[pathlib.Path]:
     """Every page that people read."""
     pages = [README, ROOT / "CHANGELOG.md", SERVICE_README]
-    for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("examples", "**/README.md")]:
+    for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("deploy", "charts/*/README.md"), ("examples", "**/README.md")]:
         pages += sorted((ROOT / folder).glob(pattern))
     return [page for page in pages if page.exists()]
 
