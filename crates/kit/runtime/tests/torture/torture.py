@@ -16,16 +16,16 @@ import traceback
 import common
 
 # Each registers its trials, in the order in which they run.
-import attacks  # noqa: F401
-import malformed  # noqa: F401
-import pipelines  # noqa: F401
-import bodies  # noqa: F401
-import contract  # noqa: F401
-import surroundings  # noqa: F401
-import clients  # noqa: F401
-import rollout  # noqa: F401
-import stops  # noqa: F401
-import signals  # noqa: F401
+import connections.attacks  # noqa: F401
+import protocol.malformed  # noqa: F401
+import protocol.pipelines  # noqa: F401
+import connections.bodies  # noqa: F401
+import protocol.contract  # noqa: F401
+import surroundings.all  # noqa: F401
+import clients.clients  # noqa: F401
+import lifecycle.rollout  # noqa: F401
+import lifecycle.stops  # noqa: F401
+import lifecycle.signals  # noqa: F401
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterator
 
 import common
 from common import Berth, short_or_long, trial
-from malformed import SMUGGLED, head, in_parallel, unharmed
+from protocol.malformed import SMUGGLED, head, in_parallel, unharmed
 
 # The same pipelines each time; PIPELINES_SEED draws others.
 SEED = os.environ.get("PIPELINES_SEED", "9112")

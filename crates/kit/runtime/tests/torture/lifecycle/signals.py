@@ -14,7 +14,7 @@ import time
 
 import common
 from common import Berth, free_port, short_or_long, trial, wait_until
-from stopping import all_of, said
+from lifecycle.stopping import all_of, said
 
 # How long after exec the handlers are there, in seconds: at best, and on a machine that is busy.
 SOON, LATE = 0.005, 0.2

@@ -24,7 +24,7 @@ import common
 from common import Berth, free_port, probes, read_all, short_or_long, trial, wait_until
 
 # Behind our own folder: what has the same name there is not meant.
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[5] / "deploy" / "tests"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[6] / "deploy" / "tests"))
 
 from replacements import load, report, wrk_script  # noqa: E402
 
