@@ -21,7 +21,12 @@ import protocol.malformed  # noqa: F401
 import protocol.pipelines  # noqa: F401
 import connections.bodies  # noqa: F401
 import protocol.contract  # noqa: F401
-import surroundings.all  # noqa: F401
+import surroundings.memory  # noqa: F401
+import surroundings.clock  # noqa: F401
+import surroundings.log  # noqa: F401
+import surroundings.disk  # noqa: F401
+import surroundings.process  # noqa: F401
+import surroundings.settings  # noqa: F401
 import clients.clients  # noqa: F401
 import lifecycle.rollout  # noqa: F401
 import lifecycle.stops  # noqa: F401
