@@ -6,6 +6,13 @@
 BERTH is the static release binary. Without names, all trials run, in their short form, in a few
 minutes; --long gives each the time that finds what is rare. Prints a line with a figure a trial, and
 ends with 1 when one has failed. Needs Linux, and root for the limits of memory and descriptors.
+
+    connections/   slow, idle and very many of them; bodies and answers without an end
+    protocol/      what is no HTTP, or might be two requests; what /openapi.json says
+    pipelines/     random requests on one connection
+    surroundings/  memory, clock, log, disk, settings
+    clients/       those that people use, and proxies
+    lifecycle/     stops, signals, a rollout
 """
 
 import argparse
@@ -18,7 +25,7 @@ import common
 # Each registers its trials, in the order in which they run.
 import connections.attacks  # noqa: F401
 import protocol.malformed  # noqa: F401
-import protocol.pipelines  # noqa: F401
+import pipelines.trial  # noqa: F401
 import connections.bodies  # noqa: F401
 import protocol.contract  # noqa: F401
 import surroundings.memory  # noqa: F401
