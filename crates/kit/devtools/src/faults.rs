@@ -21,7 +21,7 @@ use actix_web::{
 use arc_swap::ArcSwapOption;
 use berth_kit_http::{
     NO_STORE, Problem, RequestContext, ServiceConfig,
-    duration::{Text, compact, parse},
+    duration::{Text, compact, lasting, parse},
 };
 use berth_kit_telemetry::{
     metrics::{self, Metrics},
@@ -319,28 +319,6 @@ impl Latency {
                 "latency is a duration such as \"250ms\", or { \"min\": \"100ms\", \"max\": \"1s\" }; at most 1m",
             ),
         }
-    }
-}
-
-/// How long something that ends by itself is to last.
-///
-/// # Errors
-///
-/// 400, when it is no duration, or too long.
-pub fn lasting(
-    text: Option<&Text>,
-    usual: Duration,
-    longest: Duration,
-) -> Result<Duration, Problem> {
-    let Some(Text(text)) = text else {
-        return Ok(usual);
-    };
-    match parse(text) {
-        Some(lasts) if !lasts.is_zero() && lasts <= longest => Ok(lasts),
-        _ => refuse(format!(
-            "for is a duration such as \"10m\", more than 0s and at most {}",
-            compact(longest)
-        )),
     }
 }
 

@@ -12,11 +12,10 @@ use std::{
 use actix_rt::{System, time};
 use actix_web::{HttpResponse, delete, dev::ServerHandle, get, put, web};
 use anyhow::Context as _;
-use berth_kit_devtools::faults::{self, lasting};
 use berth_kit_health::health;
 use berth_kit_http::{
     NO_STORE, Problem, Routes, ServiceConfig,
-    duration::{Text, compact},
+    duration::{Text, compact, lasting},
     openapi,
 };
 use berth_kit_settings::{Entry, Settings};
@@ -28,6 +27,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::{AppState, PortApp},
+    devtools::faults,
     reload::InForce,
 };
 

@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 
 use crate::{
     app::{AppState, metrics_path},
+    devtools,
     logging::log_options,
 };
 
@@ -159,7 +160,8 @@ impl Reloader {
         .await
         .map_err(|error| Refused::Other(error.into()))?;
         let read = read.map_err(Refused::Settings)?;
-        // It waits for a restart, which would not come up.
+        // These wait for a restart, which would not come up.
+        devtools::needed(&read).map_err(Refused::Settings)?;
         metrics_path::beside_the_kit(&read).await?;
         metrics_path::beside_the_service(&read, &self.state.own).map_err(Refused::Settings)?;
         let before = self.in_force.load();

@@ -14,7 +14,6 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
-use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
     Boundary, BuildInfo, Limits, Observed, Problem, RouteId, RouteTable, Routes, Timeout,
@@ -33,7 +32,10 @@ use gate::Gate;
 use hosts::AllowedHosts;
 use refusals::Refusals;
 
-use crate::runtime::Build;
+use crate::{
+    devtools::{debug, faults::Faults},
+    runtime::Build,
+};
 
 /// The routes of the probes.
 const PROBES: [&str; 3] = [health::LIVENESS, health::READINESS, health::DEPENDENCY];

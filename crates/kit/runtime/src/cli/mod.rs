@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::{
     app::metrics_path,
     console::{self, complain},
+    devtools,
     lifecycle::{
         self, interruptible,
         signals::{self, Signals, TerminationSignal},
@@ -192,7 +193,8 @@ fn can_be_run(loaded: &Loaded) -> bool {
     for fault in &faults {
         complain(fault);
     }
-    faults.is_empty()
+    let devtools = devtools::needed(loaded).inspect_err(|fault| complain(fault));
+    faults.is_empty() && devtools.is_ok()
 }
 
 /// Prints the effective settings, one a line, aligned.
