@@ -12,9 +12,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
+use actix_rt::{
+    signal::unix::Signal,
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 use arc_swap::ArcSwap;
-use berth_kit_health::{Checks, Phase, readiness::CheckState};
+use berth_kit_health::{CheckError, Checks, Phase, readiness::CheckState};
 use berth_kit_settings::{Error, Loaded, Reloaded, Sources};
 use berth_kit_telemetry::{
     log::Logging,
@@ -29,7 +33,8 @@ use notify::{
 use tokio::sync::Notify;
 
 use crate::{
-    app::{AppState, metrics_path},
+    app::{AppState, MountError, metrics_path},
+    console::with_causes,
     devtools,
     logging::log_options,
 };
@@ -60,11 +65,23 @@ enum Reason {
 }
 
 /// Why settings that were read are not taken.
+#[derive(Debug, thiserror::Error)]
 enum Refused {
-    Settings(Error),
+    #[error(transparent)]
+    Settings(#[from] Error),
     /// Truncated, most likely, by whoever is about to write it.
+    #[error(
+        "the file is empty, as if it were being written; to go back to the defaults, leave a comment in it"
+    )]
     Empty,
-    Other(anyhow::Error),
+    /// A restart would not come up.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    #[error(transparent)]
+    Checks(#[from] CheckError),
+    /// It panicked.
+    #[error(transparent)]
+    Reading(#[from] JoinError),
 }
 
 /// Where the settings come from, and how they are read, with the service's own.
@@ -157,13 +174,12 @@ impl Reloader {
             let is_empty = sources.file.as_deref().is_some_and(is_empty);
             (read(&sources), is_empty)
         })
-        .await
-        .map_err(|error| Refused::Other(error.into()))?;
-        let read = read.map_err(Refused::Settings)?;
+        .await?;
+        let read = read?;
         // These wait for a restart, which would not come up.
-        devtools::needed(&read).map_err(Refused::Settings)?;
+        devtools::needed(&read)?;
         metrics_path::beside_the_kit(&read).await?;
-        metrics_path::beside_the_service(&read, &self.state.own).map_err(Refused::Settings)?;
+        metrics_path::beside_the_service(&read, &self.state.own)?;
         let before = self.in_force.load();
         let next = before.loaded.reload(read);
         let same = next == **before;
@@ -174,9 +190,7 @@ impl Reloader {
             return Err(Refused::Empty);
         }
         let checks = &next.loaded.settings.readiness.checks;
-        self.checks
-            .change(checks, CheckState::late)
-            .map_err(|error| Refused::Other(error.into()))?;
+        self.checks.change(checks, CheckState::late)?;
         Ok(Some(next))
     }
 
@@ -248,25 +262,18 @@ async fn debounced(changed: &Notify) {
     .await;
 }
 
-impl From<anyhow::Error> for Refused {
-    fn from(error: anyhow::Error) -> Self {
-        error.downcast().map_or_else(Self::Other, Self::Settings)
-    }
-}
-
 impl Refused {
     /// Each fault on a line of its own.
     fn lines(&self) -> Vec<String> {
         match self {
-            Self::Settings(Error::Invalid(faults)) => {
+            Self::Settings(Error::Invalid(faults))
+            | Self::Mount(MountError::Settings(Error::Invalid(faults))) => {
                 faults.iter().map(ToString::to_string).collect()
             }
-            Self::Settings(error) => vec![error.to_string()],
-            Self::Empty => vec![
-                "the file is empty, as if it were being written; to go back to the defaults, leave a comment in it"
-                    .to_owned(),
-            ],
-            Self::Other(error) => vec![format!("{error:#}")],
+            Self::Settings(error) | Self::Mount(MountError::Settings(error)) => {
+                vec![error.to_string()]
+            }
+            error => vec![with_causes(error)],
         }
     }
 }
