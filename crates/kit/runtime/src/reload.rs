@@ -210,6 +210,10 @@ impl Reloader {
         }
 
         let changes = changes(&before.loaded, &next.loaded);
+        let next = Arc::new(next);
+        // Before it is told: who reads of it finds it in force, and counted.
+        self.in_force.store(Arc::clone(&next));
+        self.figures.succeeded();
         let reason = match reason {
             Reason::Hangup => "SIGHUP",
             Reason::File => "the file has changed",
@@ -228,8 +232,6 @@ impl Reloader {
                 entry.origin
             );
         }
-        self.in_force.store(Arc::new(next));
-        self.figures.succeeded();
     }
 }
 
