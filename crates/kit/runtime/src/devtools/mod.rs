@@ -1,5 +1,5 @@
 //! Debug routes and fault injection, which are a cargo feature: the one place that knows whether they are there.
-//! Where they are not, [`left_out`] stands in for them, and nothing of them is in the binary.
+//! Where they are not, `left_out` stands in for them, and nothing of them is in the binary.
 
 #[cfg(not(feature = "devtools"))]
 mod left_out;
