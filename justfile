@@ -40,6 +40,7 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo clippy -p berth -p berth-kit --all-targets --all-features --locked -- -D warnings
+    cargo clippy -p berth -p berth-kit --all-targets --no-default-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 # Build target/berth: one static, stripped file that needs nothing of the system it runs on.

@@ -38,11 +38,11 @@ pub fn compact(duration: Duration) -> String {
         .replace(' ', "")
 }
 
-/// How long something that ends by itself is to last, as a client has asked for it.
+/// How long something that ends by itself is to last: what `for` of a body says, else `usual`.
 ///
 /// # Errors
 ///
-/// 400, when it is no duration, or too long.
+/// 400, when it is no duration, none at all, or longer than `longest`.
 pub fn lasting(
     text: Option<&Text>,
     usual: Duration,

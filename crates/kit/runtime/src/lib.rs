@@ -35,6 +35,7 @@ mod allocator;
 mod app;
 mod cli;
 mod console;
+mod devtools;
 mod lifecycle;
 mod logging;
 mod management;

@@ -3,16 +3,18 @@
 //! the drain.
 
 use std::{
+    io,
     mem::ManuallyDrop,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        mpsc::{self, RecvError},
+    },
     thread,
     time::Duration,
 };
 
 use actix_rt::{System, time};
 use actix_web::{HttpResponse, delete, dev::ServerHandle, get, put, web};
-use anyhow::Context as _;
-use berth_kit_devtools::faults;
 use berth_kit_health::health;
 use berth_kit_http::{
     NO_STORE, Problem, Routes, ServiceConfig,
@@ -21,13 +23,14 @@ use berth_kit_http::{
 };
 use berth_kit_settings::{Entry, Settings};
 use berth_kit_telemetry::log::Logging;
-use berth_kit_transport::{Serving, Stop};
+use berth_kit_transport::{Serving, Stop, listen};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{AppState, PortApp},
+    app::{AppState, MountError, PortApp},
+    devtools::faults,
     reload::InForce,
 };
 
@@ -39,6 +42,23 @@ const LONGEST: Duration = Duration::from_hours(24);
 
 /// How long the last scrape may take at the end.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Why the management port does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ManagementError {
+    /// Its routes do not go together.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// It cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    /// The system grants no thread, or no more than the listener.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Its thread has ended before it served.
+    #[error("the management port did not start")]
+    NotStarted(#[from] RecvError),
+}
 
 /// What only the management port has.
 fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -66,7 +86,7 @@ pub(crate) async fn app(
     settings: &Settings,
     in_force: InForce,
     logging: Logging,
-) -> anyhow::Result<PortApp> {
+) -> Result<PortApp, MountError> {
     let mut shown = shown(settings).data(in_force).data(logging);
     if let Some(faults) = state.faults.clone().map(web::Data::from) {
         shown = shown.configure(move |cfg| {
@@ -85,8 +105,8 @@ pub(crate) struct Management {
 impl Management {
     /// Starts what `bind` makes, on a thread of its own: it answers whatever the main one does.
     pub(crate) fn start(
-        bind: impl FnOnce() -> anyhow::Result<Serving> + Send + 'static,
-    ) -> anyhow::Result<Self> {
+        bind: impl FnOnce() -> Result<Serving, ManagementError> + Send + 'static,
+    ) -> Result<Self, ManagementError> {
         let (up, is_up) = mpsc::channel();
         thread::Builder::new()
             .name("management".to_owned())
@@ -108,9 +128,7 @@ impl Management {
                     thread::park();
                 }
             })?;
-        let (handle, stop) = is_up
-            .recv()
-            .context("the management port did not start")??;
+        let (handle, stop) = is_up.recv()??;
         Ok(Self { handle, stop })
     }
 

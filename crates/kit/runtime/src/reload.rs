@@ -3,18 +3,21 @@
 //! Kubernetes changes a mounted `ConfigMap` by turning one symbolic link, `..data`, from one folder to
 //! the next, so what is watched is not the file but the folders it is reached through.
 
+mod watch;
+
 use std::{
-    collections::BTreeSet,
-    fs,
-    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
+use actix_rt::{
+    signal::unix::Signal,
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 use arc_swap::ArcSwap;
-use berth_kit_health::{Checks, Phase, readiness::CheckState};
+use berth_kit_health::{CheckError, Checks, Phase, readiness::CheckState};
 use berth_kit_settings::{Error, Loaded, Reloaded, Sources, file_is_empty};
 use berth_kit_telemetry::{
     log::Logging,
@@ -22,14 +25,14 @@ use berth_kit_telemetry::{
     prometheus::{Gauge, IntCounterVec, IntGauge, Opts},
 };
 use futures_util::future::{Either, select};
-use notify::{
-    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode},
-};
 use tokio::sync::Notify;
 
+use watch::Watch;
+
 use crate::{
-    app::{AppState, metrics_path},
+    app::{AppState, MountError, metrics_path},
+    console::with_causes,
+    devtools,
     logging::log_options,
 };
 
@@ -46,9 +49,6 @@ const DEBOUNCE_LIMIT: Duration = Duration::from_secs(1);
 /// that was removed and made again is another one.
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 
-/// As many links as Linux follows.
-const MAX_LINKS: usize = 40;
-
 /// Why to read the settings again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reason {
@@ -59,11 +59,23 @@ enum Reason {
 }
 
 /// Why settings that were read are not taken.
+#[derive(Debug, thiserror::Error)]
 enum Refused {
-    Settings(Error),
+    #[error(transparent)]
+    Settings(#[from] Error),
     /// Truncated, most likely, by whoever is about to write it.
+    #[error(
+        "the file is empty, as if it were being written; to go back to the defaults, leave a comment in it"
+    )]
     Empty,
-    Other(anyhow::Error),
+    /// A restart would not come up.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    #[error(transparent)]
+    Checks(#[from] CheckError),
+    /// It panicked.
+    #[error(transparent)]
+    Reading(#[from] JoinError),
 }
 
 /// Where the settings come from, and how they are read, with the service's own.
@@ -156,12 +168,12 @@ impl Reloader {
             let is_empty = sources.file.as_deref().is_some_and(file_is_empty);
             (read(&sources), is_empty)
         })
-        .await
-        .map_err(|error| Refused::Other(error.into()))?;
-        let read = read.map_err(Refused::Settings)?;
-        // It waits for a restart, which would not come up.
+        .await?;
+        let read = read?;
+        // These wait for a restart, which would not come up.
+        devtools::needed(&read)?;
         metrics_path::beside_the_kit(&read).await?;
-        metrics_path::beside_the_service(&read, &self.state.own).map_err(Refused::Settings)?;
+        metrics_path::beside_the_service(&read, &self.state.own)?;
         let before = self.in_force.load();
         let next = before.loaded.reload(read);
         let same = next == **before;
@@ -172,9 +184,7 @@ impl Reloader {
             return Err(Refused::Empty);
         }
         let checks = &next.loaded.settings.readiness.checks;
-        self.checks
-            .change(checks, CheckState::late)
-            .map_err(|error| Refused::Other(error.into()))?;
+        self.checks.change(checks, CheckState::late)?;
         Ok(Some(next))
     }
 
@@ -194,6 +204,10 @@ impl Reloader {
         }
 
         let changes = changes(&before.loaded, &next.loaded);
+        let next = Arc::new(next);
+        // Before it is told: who reads of it finds it in force, and counted.
+        self.in_force.store(Arc::clone(&next));
+        self.figures.succeeded();
         let reason = match reason {
             Reason::Hangup => "SIGHUP",
             Reason::File => "the file has changed",
@@ -212,8 +226,6 @@ impl Reloader {
                 entry.origin
             );
         }
-        self.in_force.store(Arc::new(next));
-        self.figures.succeeded();
     }
 }
 
@@ -242,93 +254,19 @@ async fn debounced(changed: &Notify) {
     .await;
 }
 
-impl From<anyhow::Error> for Refused {
-    fn from(error: anyhow::Error) -> Self {
-        error.downcast().map_or_else(Self::Other, Self::Settings)
-    }
-}
-
 impl Refused {
     /// Each fault on a line of its own.
     fn lines(&self) -> Vec<String> {
         match self {
-            Self::Settings(Error::Invalid(faults)) => {
+            Self::Settings(Error::Invalid(faults))
+            | Self::Mount(MountError::Settings(Error::Invalid(faults))) => {
                 faults.iter().map(ToString::to_string).collect()
             }
-            Self::Settings(error) => vec![error.to_string()],
-            Self::Empty => vec![
-                "the file is empty, as if it were being written; to go back to the defaults, leave a comment in it"
-                    .to_owned(),
-            ],
-            Self::Other(error) => vec![format!("{error:#}")],
-        }
-    }
-}
-
-/// Tells of changes in the folders through which the file is reached.
-struct Watch {
-    file: PathBuf,
-    watcher: RecommendedWatcher,
-    folders: BTreeSet<PathBuf>,
-}
-
-impl Watch {
-    /// `None`, and a word in the log, where the system has no way to tell.
-    fn start(file: PathBuf, changed: Arc<Notify>) -> Option<Self> {
-        let told = move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| is_change(event.kind)) {
-                changed.notify_one();
+            Self::Settings(error) | Self::Mount(MountError::Settings(error)) => {
+                vec![error.to_string()]
             }
-        };
-        let watcher = notify::recommended_watcher(told)
-            .inspect_err(|error| {
-                let every = humantime::format_duration(LOOK_ANYWAY);
-                log::warn!("settings: the file is looked at only every {every}: {error}");
-            })
-            .ok()?;
-        let mut watch = Self {
-            file,
-            watcher,
-            folders: BTreeSet::new(),
-        };
-        watch.follow();
-        Some(watch)
-    }
-
-    /// Watches the folders that the file is in now: the one it is named in, and those that links lead
-    /// through. A folder that is not there, or cannot be watched, is tried again at the next look.
-    fn follow(&mut self) {
-        let mut folders = BTreeSet::new();
-        let mut file = self.file.clone();
-        for _ in 0..MAX_LINKS {
-            let folder = match file.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-                _ => PathBuf::from("."),
-            };
-            folders.extend(fs::canonicalize(&folder));
-            match fs::read_link(&file) {
-                Ok(target) => file = folder.join(target),
-                Err(_) => break,
-            }
+            error => vec![with_causes(error)],
         }
-        for gone in self.folders.difference(&folders) {
-            let _ = self.watcher.unwatch(gone);
-        }
-        for folder in &folders {
-            // Again, where it is watched already: it may be another folder of the same name.
-            if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-                log::debug!("settings: cannot watch {}: {error}", folder.display());
-            }
-        }
-        self.folders = folders;
-    }
-}
-
-/// Whether something may be new. To read the file is an event, too.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
     }
 }
 

@@ -30,6 +30,7 @@ use crate::{
     stream::{
         ByteStream, Stream, Unread,
         activity::{Activity, Phase},
+        is_broken,
         proxy::{self, Missing, Preface, ProxyProtocol},
         unread, upgrade,
     },
@@ -41,6 +42,10 @@ const FIRST_BYTE: Duration = Duration::from_secs(1);
 
 /// How long HTTP is kept after an answer. To begin it anew costs some µs.
 const REST: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a client has broken the connection where something of it is unread, if only that
+/// it sends no more: tokio tells of nothing else then.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What all connections of a worker share.
 pub(crate) struct Worker<S, E> {
@@ -261,6 +266,8 @@ impl Situation {
 struct Waiting {
     phase: Phase,
     since: Instant,
+    /// Nobody tells when the client breaks the connection.
+    untold: bool,
 }
 
 impl Waiting {
@@ -268,11 +275,12 @@ impl Waiting {
         Self {
             phase: Phase::FirstHead,
             since: Instant::now(),
+            untold: false,
         }
     }
 
     /// Asks the socket for what hyper does not see.
-    fn look(&self, cx: &mut Context<'_>, now: Situation, io: &impl ByteStream) -> Option<End> {
+    fn look(&mut self, cx: &mut Context<'_>, now: Situation, io: &impl ByteStream) -> Option<End> {
         if now.closing {
             let first = now.phase == Phase::FirstHead && self.since.elapsed() < FIRST_BYTE;
             return match unread(io) {
@@ -282,7 +290,11 @@ impl Waiting {
                 Unread::Nothing | Unread::End | Unread::Broken => Some(End::Stopped),
             };
         }
-        (now.phase == Phase::Answering && (now.broken || is_broken(io, cx))).then_some(End::Broken)
+        // hyper does not read while it waits for an answer.
+        let is_answering = now.phase == Phase::Answering;
+        self.untold = is_answering && io.tcp().poll_read_ready(cx).is_ready();
+        let broken = (is_answering && now.broken) || (self.untold && is_broken(io));
+        broken.then_some(End::Broken)
     }
 
     /// Ready when this has lasted for too long. There is one timer for all: it is only ever set to an
@@ -299,6 +311,9 @@ impl Waiting {
             self.since = Instant::now();
         }
         let Some(limit) = now.limit(timeouts) else {
+            if self.untold {
+                wake_by(cx, timer, Instant::now() + LOOK_AGAIN);
+            }
             return Poll::Pending;
         };
         let rests = now.http && matches!(now.phase, Phase::Idle(_)) && REST < limit;
@@ -325,7 +340,12 @@ fn has_come(io: &impl ByteStream, cx: &mut Context<'_>) -> bool {
     io.has_buffered() || io.tcp().poll_read_ready(cx).is_ready()
 }
 
-/// Whether the client has broken the connection. hyper does not read while it waits for an answer.
-fn is_broken(io: &impl ByteStream, cx: &mut Context<'_>) -> bool {
-    io.tcp().poll_read_ready(cx).is_ready() && unread(io) == Unread::Broken
+/// Has the connection looked at again at this time, or earlier.
+fn wake_by(cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, time: Instant) {
+    if timer.deadline() > time {
+        timer.as_mut().reset(time);
+    }
+    while timer.as_mut().poll(cx).is_ready() {
+        timer.as_mut().reset(time);
+    }
 }

@@ -11,11 +11,11 @@ use actix_web::{
     body::BoxBody,
     dev::{Service, ServiceRequest, ServiceResponse},
 };
-use berth_kit_devtools::faults::{Fault, Faults};
 use berth_kit_http::Problem;
 use futures_util::future::Either;
 
 use super::hosts::AllowedHosts;
+use crate::devtools::faults::{Fault, Faults};
 
 /// One thing at most, and on the public port mostly none: what keeps the management port's requests costs it nothing.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use berth_kit_http::{RouteId, RouteTable};
 use berth_kit_settings::{Error, Loaded, Settings};
 
-use super::kit_routes;
+use super::{MountError, kit_routes};
 use crate::management;
 
 /// The key that is refused.
@@ -18,8 +18,8 @@ pub(crate) fn is_public(settings: &Settings) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error`], with which route has it.
-pub(crate) async fn beside_the_kit(loaded: &Loaded) -> anyhow::Result<()> {
+/// [`MountError::Settings`], with which route has it.
+pub(crate) async fn beside_the_kit(loaded: &Loaded) -> Result<(), MountError> {
     let settings = &loaded.settings;
     if !settings.metrics.enabled {
         return Ok(());
@@ -35,7 +35,7 @@ pub(crate) async fn beside_the_kit(loaded: &Loaded) -> anyhow::Result<()> {
         return Ok(());
     }
     let name = table.name(route);
-    Ok(Err(refused(loaded, &format!("the kit's {name} answers")))?)
+    Err(refused(loaded, &format!("the kit's {name} answers")).into())
 }
 
 /// Refuses the path of a route of the service's own. A route whose every part is a parameter, such as one for all

@@ -1,5 +1,6 @@
 //! The whole request path.
 
+mod error;
 mod gate;
 mod hosts;
 pub(crate) mod metrics_path;
@@ -14,7 +15,6 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
-use berth_kit_devtools::{debug, faults::Faults};
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
     Boundary, BuildInfo, Limits, Observed, Problem, RouteId, RouteTable, Routes, Timeout,
@@ -29,11 +29,15 @@ use berth_kit_telemetry::{
 };
 use futures_util::future::Either;
 
+pub(crate) use error::MountError;
 use gate::Gate;
 use hosts::AllowedHosts;
 use refusals::Refusals;
 
-use crate::runtime::Build;
+use crate::{
+    devtools::{debug, faults::Faults},
+    runtime::Build,
+};
 
 /// The routes of the probes.
 const PROBES: [&str; 3] = [health::LIVENESS, health::READINESS, health::DEPENDENCY];
@@ -87,7 +91,7 @@ impl AppState {
         own_metrics: Vec<Box<dyn Collector>>,
         health: Arc<Health>,
         logging: &Logging,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, MountError> {
         let settings = &loaded.settings;
         let own = RouteTable::new(routes.survey().await?.routes, None);
         metrics_path::beside_the_service(loaded, &own)?;
@@ -117,7 +121,8 @@ impl AppState {
         }
         let probed = Arc::clone(&health);
         metrics.register_ready(move || probed.is_ready())?;
-        metrics.register(CheckMetrics::new(Arc::clone(&health))?)?;
+        let checks = CheckMetrics::new(Arc::clone(&health)).map_err(metrics::Error::from)?;
+        metrics.register(checks)?;
         let faults = if settings.debug.routes && settings.management.port.is_some() {
             Some(Faults::new(can_fail(&table), &metrics)?)
         } else {
@@ -149,7 +154,7 @@ impl AppState {
         loaded: &Loaded,
         health: Arc<Health>,
         logging: &Logging,
-    ) -> anyhow::Result<PortApp> {
+    ) -> Result<PortApp, MountError> {
         let none = Routes::default();
         let state = Self::new(build, loaded, none, Vec::new(), health, logging).await?;
         let routes = Routes::new(|cfg| {
@@ -178,7 +183,7 @@ impl AppState {
         &self,
         settings: &Settings,
         routes: Routes,
-    ) -> anyhow::Result<PortApp> {
+    ) -> Result<PortApp, MountError> {
         let mut state = self.with(routes.merge(exposition(settings))).await?;
         state.scrape = Some(settings.metrics.path.as_str().into());
         // However little the public one takes, an operator must be able to say what he wants.
@@ -193,7 +198,7 @@ impl AppState {
     }
 
     /// The same with other routes, which are not counted.
-    async fn with(&self, routes: Routes) -> anyhow::Result<Self> {
+    async fn with(&self, routes: Routes) -> Result<Self, MountError> {
         let survey = routes.survey().await?;
         Ok(Self {
             document: web::Data::new(Document::new(&survey, &self.info)?),

@@ -10,11 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
 use berth_kit_settings::{Server, ServiceSettings, Sources};
 
 use crate::{
-    console::complain,
+    console::{complain, with_causes},
     running::{self, Reachable},
 };
 
@@ -23,6 +22,37 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A little less than that for the network, so that the answer still gets out.
 const NETWORK_TIMEOUT: Duration = Duration::from_millis(1800);
+
+/// Why the server is not healthy, as far as can be told.
+#[derive(Debug, thiserror::Error)]
+enum Unhealthy {
+    /// Where it is cannot be known.
+    #[error(transparent)]
+    Settings(#[from] berth_kit_settings::Error),
+    #[error("server.port is 0, so the server's port cannot be known; set PORT or server.port")]
+    NoPort,
+    #[error("server.host {host} does not resolve")]
+    NoAddress { host: String, source: io::Error },
+    #[error("the server has no address")]
+    Nowhere,
+    /// It was asked there.
+    #[error("http://{address}/health")]
+    Asked {
+        address: SocketAddr,
+        source: NoHealth,
+    },
+}
+
+/// What came instead of a 200.
+#[derive(Debug, thiserror::Error)]
+enum NoHealth {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("status {0}")]
+    Status(String),
+    #[error("no HTTP answer")]
+    NoHttp,
+}
 
 /// Asks the server that runs beside this process, else the one that the settings name. `config` is the settings file
 /// where the command line has one.
@@ -33,7 +63,7 @@ pub(crate) fn run<S: ServiceSettings>(sources: Sources, config: Option<PathBuf>)
     match outcome.recv_timeout(TIMEOUT) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            complain(format_args!("unhealthy: {error:#}"));
+            complain(format_args!("unhealthy: {}", with_causes(&error)));
             ExitCode::from(1)
         }
         Err(_) => {
@@ -47,17 +77,17 @@ pub(crate) fn run<S: ServiceSettings>(sources: Sources, config: Option<PathBuf>)
 }
 
 /// Healthy if one of the addresses answers 200.
-fn check<S: ServiceSettings>(sources: &Sources, config: Option<&Path>) -> anyhow::Result<()> {
+fn check<S: ServiceSettings>(sources: &Sources, config: Option<&Path>) -> Result<(), Unhealthy> {
     // Whatever has become of the settings file since, this is where it listens.
     let at = match running::find(sources.service, config) {
         Some(at) => at,
         None => by_settings(&berth_kit_settings::load_as::<S>(sources)?.0.settings.server)?,
     };
     let deadline = Instant::now() + NETWORK_TIMEOUT;
-    let mut outcome = Err(anyhow::anyhow!("the server has no address"));
+    let mut outcome = Err(Unhealthy::Nowhere);
     for Reachable { address, proxied } in at {
         outcome =
-            ask(address, proxied, deadline).with_context(|| format!("http://{address}/health"));
+            ask(address, proxied, deadline).map_err(|source| Unhealthy::Asked { address, source });
         if outcome.is_ok() {
             break;
         }
@@ -66,18 +96,21 @@ fn check<S: ServiceSettings>(sources: &Sources, config: Option<&Path>) -> anyhow
 }
 
 /// Where a server with these settings would be.
-fn by_settings(server: &Server) -> anyhow::Result<Vec<Reachable>> {
+fn by_settings(server: &Server) -> Result<Vec<Reachable>, Unhealthy> {
     if server.port == 0 {
-        bail!("server.port is 0, so the server's port cannot be known; set PORT or server.port");
+        return Err(Unhealthy::NoPort);
     }
     let bound: Vec<_> = (server.host.as_str(), server.port)
         .to_socket_addrs()
-        .with_context(|| format!("server.host {} does not resolve", server.host))?
+        .map_err(|source| Unhealthy::NoAddress {
+            host: server.host.clone(),
+            source,
+        })?
         .collect();
     Ok(running::reachable(server, &bound))
 }
 
-fn ask(address: SocketAddr, proxied: bool, deadline: Instant) -> anyhow::Result<()> {
+fn ask(address: SocketAddr, proxied: bool, deadline: Instant) -> Result<(), NoHealth> {
     let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
     stream.set_write_timeout(Some(left(deadline)?))?;
     if proxied {
@@ -99,8 +132,8 @@ fn ask(address: SocketAddr, proxied: bool, deadline: Instant) -> anyhow::Result<
     let line = line.lines().next().unwrap_or_default();
     match line.split(' ').nth(1) {
         Some("200") => Ok(()),
-        Some(status) => bail!("status {}", status.escape_debug()),
-        None => bail!("no HTTP answer"),
+        Some(status) => Err(NoHealth::Status(status.escape_debug().to_string())),
+        None => Err(NoHealth::NoHttp),
     }
 }
 

@@ -11,7 +11,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     app::metrics_path,
-    console::{self, complain},
+    console::{self, complain, with_causes},
+    devtools,
     lifecycle::{
         self, interruptible,
         signals::{self, Signals, TerminationSignal},
@@ -144,12 +145,12 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         Ok(Ok(Err(code))) => return code,
         Ok(Err(signal)) => return interrupted(signal, command),
         Err(error) => {
-            complain(format_args!("{error:#}"));
+            complain(error);
             return ExitCode::from(1);
         }
     };
     if let Err(error) = metrics_path::beside_the_kit(&loaded).await {
-        complain(format_args!("{error:#}"));
+        complain(with_causes(&error));
         return ExitCode::from(2);
     }
     if command.is_none() {
@@ -162,7 +163,7 @@ pub(crate) async fn run<S: ServiceSettings + Send + 'static>(
         Ok(Ok(code)) => code,
         Ok(Err(signal)) => interrupted(signal, command),
         Err(error) => {
-            complain(format_args!("{error:#}"));
+            complain(error);
             ExitCode::from(1)
         }
     }
@@ -192,7 +193,8 @@ fn can_be_run(loaded: &Loaded) -> bool {
     for fault in &faults {
         complain(fault);
     }
-    faults.is_empty()
+    let devtools = devtools::needed(loaded).inspect_err(|fault| complain(fault));
+    faults.is_empty() && devtools.is_ok()
 }
 
 /// Prints the effective settings, one a line, aligned.

@@ -16,6 +16,7 @@
 //! a second signal, at any time → exit at once with 128 + its number
 //! ```
 
+mod error;
 mod shutdown;
 pub(crate) mod signals;
 mod starting;
@@ -25,9 +26,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use actix_rt::{signal::unix::Signal, task::spawn_blocking};
+use actix_rt::{
+    signal::unix::Signal,
+    task::{JoinError, spawn_blocking},
+};
 use actix_web::web;
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Health};
 use berth_kit_http::Routes;
@@ -39,14 +42,15 @@ use berth_kit_telemetry::{
 use berth_kit_transport::Serving;
 use futures_util::future::{Either, poll_immediate, select};
 
+use error::Failure;
 use shutdown::{Ending, LOG_FLUSH, Running};
 use signals::{Signals, TerminationSignal};
 
 use crate::{
     app::AppState,
-    console::complain,
+    console::{complain, with_causes},
     logging::log_options,
-    management::{self, Management},
+    management::{self, Management, ManagementError},
     ports::Port,
     reload::{Figures, InForce, Reloader, SettingsReader},
     running,
@@ -123,10 +127,8 @@ pub(crate) async fn run<S: ServiceSettings>(
         Err(error) => {
             // To stderr as it is, whatever the log's filter and format: a person has to act on it.
             logging.flush(LOG_FLUSH);
-            complain(format_args!("{error:#}"));
-            // Only the service that was built could tell that they do not go with it.
-            let is_of_settings = error.is::<berth_kit_settings::Error>();
-            ExitCode::from(if is_of_settings { 2 } else { 1 })
+            complain(with_causes(&error));
+            ExitCode::from(error.exit_code())
         }
     };
     logging.flush(LOG_FLUSH);
@@ -142,7 +144,7 @@ async fn serve(
     logging: &Logging,
     mut signals: Signals,
     hangups: Signal,
-) -> anyhow::Result<Ending> {
+) -> Result<Ending, Failure> {
     let start = in_force.load_full();
     let settings = &start.loaded.settings;
     let metrics: Arc<OnceLock<web::Data<Metrics>>> = Arc::default();
@@ -199,7 +201,7 @@ async fn serve(
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
     if let Some(ended) = poll_immediate(&mut server).await {
-        ended.context("the server ended as it started")?;
+        ended.map_err(Failure::EndedAtOnce)?;
     }
     let handle = server.handle();
     let server = actix_rt::spawn(server);
@@ -224,7 +226,7 @@ async fn serve(
 pub(crate) async fn interruptible<T: Send + 'static>(
     signals: &mut Signals,
     work: impl FnOnce() -> T + Send + 'static,
-) -> anyhow::Result<Result<T, TerminationSignal>> {
+) -> Result<Result<T, TerminationSignal>, JoinError> {
     match select(spawn_blocking(work), Box::pin(signals.next())).await {
         Either::Left((done, _)) => Ok(Ok(done?)),
         Either::Right((signal, _)) => Ok(Err(signal)),
@@ -237,7 +239,7 @@ async fn manage(
     state: &AppState,
     in_force: &InForce,
     logging: &Logging,
-) -> anyhow::Result<Option<Management>> {
+) -> Result<Option<Management>, ManagementError> {
     let Some(number) = settings.management.port else {
         return Ok(None);
     };
@@ -249,7 +251,7 @@ async fn manage(
         for address in &port.addresses {
             log::info!("management port on http://{address}");
         }
-        port.serve(&settings, app, timeout)
+        Ok(port.serve(&settings, app, timeout)?)
     })
     .map(Some)
 }

@@ -7,7 +7,6 @@ use actix_rt::{
     time::{self, Instant, sleep, sleep_until},
 };
 use actix_server::ServerHandle;
-use anyhow::{Context as _, anyhow};
 use berth_kit_health::Health;
 use berth_kit_settings::Shutdown;
 use berth_kit_telemetry::log::Logging;
@@ -15,7 +14,10 @@ use berth_kit_transport::Stop;
 use futures_util::future::{Either, select};
 
 use crate::{
-    lifecycle::signals::{Signals, TerminationSignal},
+    lifecycle::{
+        error::Failure,
+        signals::{Signals, TerminationSignal},
+    },
     management::Management,
     reload::InForce,
     tasks::{Cleanup, Tasks, clean_up},
@@ -73,7 +75,7 @@ impl Running {
         mut signals: Signals,
         in_force: &InForce,
         logging: &Logging,
-    ) -> anyhow::Result<Ending> {
+    ) -> Result<Ending, Failure> {
         let reason = self.reason(&mut signals).await?;
         let shutdown = in_force.load().loaded.settings.shutdown.clone();
         // Before anything is told of the stop, so that what it logs of it comes after the reason for it.
@@ -122,12 +124,12 @@ impl Running {
         })
     }
 
-    async fn reason(&mut self, signals: &mut Signals) -> anyhow::Result<Reason> {
+    async fn reason(&mut self, signals: &mut Signals) -> Result<Reason, Failure> {
         let asked = select(Box::pin(signals.next()), Box::pin(self.tasks.failed()));
         match select(&mut self.server, asked).await {
             Either::Left((ended, _)) => {
-                ended?.context("the server failed")?;
-                Err(anyhow!("the server has ended without a signal"))
+                ended?.map_err(Failure::Server)?;
+                Err(Failure::EndedUnasked)
             }
             Either::Right((Either::Left((signal, _)), _)) => Ok(Ok(signal)),
             Either::Right((Either::Right((failed, _)), _)) => Ok(Err(failed)),

@@ -1,11 +1,10 @@
 //! While the service is being built: it connects, migrates, fills caches. Meanwhile `/health` is 200, `/ready`
 //! is 503 "starting up", everything else is 503, and a signal ends it at once.
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{future::Future, io, panic::AssertUnwindSafe, time::Duration};
 
 use actix_rt::time::{sleep, timeout};
 use actix_server::ServerHandle;
-use anyhow::{Context as _, bail};
 use berth_kit_http::{Routes, Timeout};
 use berth_kit_settings::Settings;
 use berth_kit_transport::Serving;
@@ -15,8 +14,11 @@ use futures_util::{
 };
 
 use crate::{
-    app::PortApp,
-    lifecycle::signals::{Signals, TerminationSignal},
+    app::{MountError, PortApp},
+    lifecycle::{
+        error::Failure,
+        signals::{Signals, TerminationSignal},
+    },
     ports::Port,
 };
 
@@ -36,8 +38,8 @@ pub(crate) async fn build(
     signals: &mut Signals,
     port: &Port,
     settings: &Settings,
-    app: impl AsyncFnOnce() -> anyhow::Result<PortApp>,
-) -> anyhow::Result<Result<Routes, TerminationSignal>> {
+    app: impl AsyncFnOnce() -> Result<PortApp, MountError>,
+) -> Result<Result<Routes, TerminationSignal>, Failure> {
     let building = Box::pin(AssertUnwindSafe(building).catch_unwind());
     let mut outcome = select(building, Box::pin(signals.next()));
     let outcome = match select(&mut outcome, Box::pin(sleep(MOMENT))).await {
@@ -51,10 +53,8 @@ pub(crate) async fn build(
         }
     };
     match outcome {
-        Either::Left((Ok(routes), _)) => Ok(Ok(routes.context("the service cannot be built")?)),
-        Either::Left((Err(_panic), _)) => {
-            bail!("the service cannot be built: it panicked, and the log says where")
-        }
+        Either::Left((Ok(routes), _)) => Ok(Ok(routes.map_err(Failure::Build)?)),
+        Either::Left((Err(_panic), _)) => Err(Failure::BuildPanicked),
         Either::Right((signal, _)) => Ok(Err(signal)),
     }
 }
@@ -66,7 +66,7 @@ struct Starting {
 }
 
 impl Starting {
-    async fn serve(port: &Port, settings: &Settings, app: PortApp) -> anyhow::Result<Self> {
+    async fn serve(port: &Port, settings: &Settings, app: PortApp) -> io::Result<Self> {
         let timeout = Timeout::new(settings.server.request_timeout);
         let Serving { mut server, stop } = port.try_clone()?.serve(settings, app, timeout)?;
         let handle = server.handle();

@@ -3,6 +3,7 @@
 mod descriptors;
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
 };
@@ -41,7 +42,7 @@ pub(crate) struct Port {
 
 impl Port {
     /// The one for clients.
-    pub(crate) fn public(settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) fn public(settings: &Settings) -> Result<Self, listen::Error> {
         let connections = connections(settings).public;
         let server = &settings.server;
         let port = bind_all(
@@ -61,7 +62,7 @@ impl Port {
     }
 
     /// The private one, with a worker of its own.
-    pub(crate) fn private(settings: &Settings, port: u16) -> anyhow::Result<Self> {
+    pub(crate) fn private(settings: &Settings, port: u16) -> Result<Self, listen::Error> {
         let own = settings.management.host.as_deref();
         bind_all(
             settings,
@@ -76,10 +77,10 @@ impl Port {
     }
 
     /// The same port once more.
-    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
         let listeners = self.listeners.iter().map(TcpListener::try_clone);
         Ok(Self {
-            listeners: listeners.collect::<std::io::Result<_>>()?,
+            listeners: listeners.collect::<io::Result<_>>()?,
             addresses: self.addresses.clone(),
             skipped: Vec::new(),
             workers: 1,
@@ -94,7 +95,7 @@ impl Port {
         settings: &Settings,
         app: PortApp,
         request_timeout: Timeout,
-    ) -> anyhow::Result<Serving> {
+    ) -> io::Result<Serving> {
         let server = &settings.server;
         let head = server.client_header_timeout;
         let options = Options {
@@ -112,10 +113,10 @@ impl Port {
                 ProxyProtocol::from_peers(move |peer| proxies.contains(peer))
             }),
         };
-        Ok(serve(self.listeners, &options, move || {
+        serve(self.listeners, &options, move || {
             let factory = map_config(app.app(), |()| AppConfig::default());
             (factory, app.refusals())
-        })?)
+        })
     }
 
     /// Says on which of the host's addresses it is not.
@@ -160,7 +161,7 @@ fn bind_all(
     keys: Keys,
     workers: usize,
     max_connections: usize,
-) -> anyhow::Result<Port> {
+) -> Result<Port, listen::Error> {
     let addresses = listen::addresses(host, port, keys)?;
     let bound = bind::all(&addresses, settings.server.backlog, keys)?;
     Ok(Port {

@@ -2,8 +2,9 @@
 
 use std::{env, path::PathBuf, process::Command, sync::Once};
 
-/// What readiness checks can ask in this build, which the examples are built with, too.
-const FEATURES: [(&str, bool); 4] = [
+/// The features of this build, which the examples are built with, too.
+const FEATURES: [(&str, bool); 5] = [
+    ("devtools", cfg!(feature = "devtools")),
     ("check-http", cfg!(feature = "check-http")),
     ("check-https", cfg!(feature = "check-https")),
     ("check-postgres", cfg!(feature = "check-postgres")),

@@ -124,6 +124,18 @@ def read_all(client: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def answer_to(server: Berth, target: str, headers: str = "", timeout: float = 10) -> tuple[int, str, bytes]:
+    """Status, head and body of one GET on a connection of its own."""
+    with server.connect(timeout) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{headers}\r\n".encode())
+        head, _, body = read_all(client).partition(b"\r\n\r\n")
+    return int(head[9:12]), head.decode(), body
+
+
+def near(what: str, seconds: float, least: float, most: float) -> None:
+    assert least <= seconds <= most, f"{what} took {seconds:.1f} s instead of {least} to {most} s"
+
+
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 10) -> float:
     """Waits until something holds; how many seconds it took."""
     started = time.monotonic()
@@ -159,3 +171,14 @@ def probes(server: Berth, every: float = 0.1, port: int = 0) -> Iterator[list[fl
         done.set()
         thread.join()
     assert not bad, f"{len(bad)} of {len(took)} probes failed: {bad[0]}"
+
+
+@contextlib.contextmanager
+def mounted(folder: pathlib.Path, *arguments: str) -> Iterator[pathlib.Path]:
+    """What `mount` mounts there, until the end of a `with`."""
+    folder.mkdir()
+    subprocess.run(["mount", *arguments, folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -6,6 +6,13 @@
 BERTH is the static release binary. Without names, all trials run, in their short form, in a few
 minutes; --long gives each the time that finds what is rare. Prints a line with a figure a trial, and
 ends with 1 when one has failed. Needs Linux, and root for the limits of memory and descriptors.
+
+    connections/   slow, idle and very many of them; bodies and answers without an end
+    protocol/      what is no HTTP, or might be two requests; what /openapi.json says
+    pipelines/     random requests on one connection
+    surroundings/  memory, clock, log, disk, settings
+    clients/       those that people use, and proxies
+    lifecycle/     stops, signals, a rollout
 """
 
 import argparse
@@ -16,16 +23,21 @@ import traceback
 import common
 
 # Each registers its trials, in the order in which they run.
-import attacks  # noqa: F401
-import malformed  # noqa: F401
-import pipelines  # noqa: F401
-import bodies  # noqa: F401
-import contract  # noqa: F401
-import surroundings  # noqa: F401
-import clients  # noqa: F401
-import rollout  # noqa: F401
-import stops  # noqa: F401
-import signals  # noqa: F401
+import connections.attacks  # noqa: F401
+import protocol.malformed  # noqa: F401
+import pipelines.trial  # noqa: F401
+import connections.bodies  # noqa: F401
+import protocol.contract  # noqa: F401
+import surroundings.memory  # noqa: F401
+import surroundings.clock  # noqa: F401
+import surroundings.log  # noqa: F401
+import surroundings.disk  # noqa: F401
+import surroundings.process  # noqa: F401
+import surroundings.settings  # noqa: F401
+import clients.clients  # noqa: F401
+import lifecycle.rollout  # noqa: F401
+import lifecycle.stops  # noqa: F401
+import lifecycle.signals  # noqa: F401
 
 
 def main() -> int:

@@ -68,6 +68,18 @@ pub(crate) fn unread(stream: &impl ByteStream) -> Unread {
     }
 }
 
+/// Whether the client has broken the connection, also where what came before it is unread: that stands before it.
+pub(crate) fn is_broken(stream: &impl ByteStream) -> bool {
+    match unread(stream) {
+        Unread::Nothing => false,
+        Unread::Bytes | Unread::End => {
+            let error = SockRef::from(stream.tcp()).take_error();
+            !matches!(error, Ok(None))
+        }
+        Unread::Broken => true,
+    }
+}
+
 /// Tells the connection's [`Activity`] what passes.
 pub(crate) struct Stream<T> {
     io: Rc<RefCell<T>>,

@@ -59,6 +59,8 @@ fn a_swapped_config_map_applies_at_once() {
 fn a_swap_is_told_by_its_settings_and_by_nothing_else() {
     let mount = Mount::new("[log]\nformat = \"text\"\n");
     let mut server = mount.serve(&[]);
+    // Lines come a moment after what they tell of; this is the last of the start.
+    server.wait_for_log("starting service:");
     let before = server.log().len();
     for seconds in 1..4 {
         mount.swap(&format!("[server]\nrequest_timeout = \"{seconds}s\"\n"));

@@ -321,54 +321,6 @@ fn a_status_that_is_no_answer_becomes_a_500_and_the_end() {
 }
 
 #[test]
-fn a_client_that_says_it_sends_no_more_gets_all_its_answers() {
-    let server = Server::start();
-    let mut client = server.connect();
-    client.send(
-        "GET /waits HTTP/1.1\r\nHost: t\r\n\r\n\
-         GET /streamed/4000000 HTTP/1.1\r\nHost: t\r\n\r\n\
-         POST /length HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello",
-    );
-    client.finish_sending();
-    eventually("the first is being answered", || server.begun() == 1);
-    server.open_gate();
-    assert_eq!(client.read().text(), "waited");
-    assert!(client.read().body == pattern(4_000_000));
-    assert_eq!(client.read().text(), "5");
-    client.assert_closed();
-}
-
-#[test]
-fn a_client_that_breaks_the_connection_is_not_worked_for_any_longer() {
-    let server = Server::start();
-    let mut client = server.connect();
-    client.send("GET /waits HTTP/1.1\r\nHost: t\r\n\r\n");
-    eventually("it is being answered", || server.begun() == 1);
-    assert_eq!(server.ended(), 0);
-    client.reset();
-    eventually("its handler has been dropped", || server.ended() == 1);
-    eventually("its connection is told of", || server.freed() > 0);
-    assert_eq!(server.stop.open(), 0);
-    assert_eq!(server.stop.lost(), 0);
-}
-
-#[test]
-fn a_client_that_breaks_the_connection_does_so_for_a_stream_and_an_upload() {
-    let server = Server::start();
-    let mut client = server.connect();
-    client.send("GET /stream-until-gate HTTP/1.1\r\nHost: t\r\n\r\n");
-    eventually("it is being answered", || server.begun() == 1);
-    client.reset();
-    eventually("its body has been dropped", || server.ended() == 1);
-
-    let mut client = server.connect();
-    client.send("POST /reads-one-piece HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nabc");
-    eventually("it is being read", || server.counted() == 3);
-    client.reset();
-    eventually("its handler has been dropped", || server.ended() == 2);
-}
-
-#[test]
 fn a_connect_closes_the_connection() {
     let server = Server::start();
     let mut client = server.connect();

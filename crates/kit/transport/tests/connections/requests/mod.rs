@@ -2,4 +2,5 @@
 
 mod bodies;
 mod framing;
+mod leaving;
 mod timeouts;

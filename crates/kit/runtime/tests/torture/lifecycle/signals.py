@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import common
 from common import Berth, free_port, short_or_long, trial, wait_until
-from stopping import all_of, said
+from lifecycle.stopping import all_of, said
 
 # It tells who holds a lease on a file that somebody waits for it.
 signal.signal(signal.SIGIO, signal.SIG_IGN)

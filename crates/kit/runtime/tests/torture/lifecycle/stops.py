@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from common import Berth, short_or_long, trial, wait_until
-from stopping import Answer, Load, Sent, Stop, all_of, answer, ask, described, kept, new, stoppable
+from lifecycle.stopping import Answer, Load, Sent, Stop, all_of, answer, ask, described, kept, new, stoppable
 
 
 @trial("stop-busy-worker")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from attacks import at_rest, descriptors_for, in_megabytes, probed
+from connections.attacks import at_rest, descriptors_for, in_megabytes, probed
 from common import Berth, probes, read_all, short_or_long, trial, wait_until
 
 HUGE = 100_000_000

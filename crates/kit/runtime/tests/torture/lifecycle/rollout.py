@@ -7,7 +7,7 @@ import sys
 import common
 from common import short_or_long, trial
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[5]
+REPOSITORY = pathlib.Path(__file__).resolve().parents[6]
 
 # Behind our own folder: what has the same name there is not meant.
 sys.path.append(str(REPOSITORY / "deploy" / "tests"))
