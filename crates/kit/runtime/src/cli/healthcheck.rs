@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::mpsc,
@@ -70,10 +70,10 @@ fn by_settings(server: &Server) -> anyhow::Result<Vec<Reachable>> {
     if server.port == 0 {
         bail!("server.port is 0, so the server's port cannot be known; set PORT or server.port");
     }
-    let bound: Vec<_> = (server.host.as_str(), server.port)
-        .to_socket_addrs()
-        .with_context(|| format!("server.host {} does not resolve", server.host))?
-        .collect();
+    let found = berth_kit_names::lookup_blocking(&server.host)
+        .with_context(|| format!("server.host {} does not resolve", server.host))?;
+    let at = |ip| SocketAddr::new(ip, server.port);
+    let bound: Vec<_> = found.into_iter().map(at).collect();
     Ok(running::reachable(server, &bound))
 }
 
