@@ -18,9 +18,9 @@
 //! });
 //! let checks = Checks::start(&[], vec![warehouse])?;
 //! let health = Health::new(checks.watched());
-//! health.started();
-//! // Not before the check has passed for the first time.
 //! assert!(!health.is_ready());
+//! // Ready once the service has been built, and the check has passed for the first time.
+//! health.started();
 //! while !health.is_ready() {
 //!     actix_web::rt::task::yield_now().await;
 //! }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    net::{Ipv6Addr, SocketAddr, TcpListener},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -34,9 +34,9 @@ pub enum Error {
         name: String,
         /// What sets the host.
         key: &'static str,
-        /// What the system says, if it says anything.
+        /// Why.
         #[source]
-        source: Option<io::Error>,
+        source: berth_kit_names::Error,
     },
     /// The address cannot be bound.
     #[error(
@@ -60,17 +60,13 @@ pub enum Error {
 ///
 /// When there is none.
 pub fn addresses(host: &str, port: u16, keys: Keys) -> Result<Vec<SocketAddr>, Error> {
-    let none = |source| Error::NoAddress {
+    let found = berth_kit_names::lookup_blocking(host).map_err(|source| Error::NoAddress {
         name: display(host, port),
         key: keys.host,
         source,
-    };
-    let found = (host, port).to_socket_addrs();
-    let found: Vec<_> = found.map_err(|error| none(Some(error)))?.collect();
-    if found.is_empty() {
-        return Err(none(None));
-    }
-    Ok(found)
+    })?;
+    let found = found.into_iter();
+    Ok(found.map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 /// Binds one address. What is set on the listener holds for each connection that it accepts.

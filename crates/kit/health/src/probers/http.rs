@@ -7,7 +7,6 @@ use crate::{
     error::CheckError,
     readiness::{Cause, Check},
 };
-use actix_rt::net::TcpStream;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use berth_kit_settings::{ReadinessCheck, SecretUrl};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -120,11 +119,8 @@ impl Ask for Http {
     type Connection = Connection;
 
     async fn connect(&self) -> Result<Connection, Cause> {
-        let stream = TcpStream::connect((
-            host(&self.url),
-            self.url.port_or_known_default().unwrap_or(80),
-        ))
-        .await?;
+        let port = self.url.port_or_known_default().unwrap_or(80);
+        let stream = berth_kit_names::connect(host(&self.url), port).await?;
         #[cfg(feature = "check-https")]
         if let Some(tls) = &self.tls {
             let stream = tls.connector.connect(tls.name.clone(), stream).await?;

@@ -35,7 +35,14 @@ impl Ask for Postgres {
     type Connection = Client;
 
     async fn connect(&self) -> Result<Client, Cause> {
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let mut outcome = Err(Cause::from("it has no address"));
+        for server in self.servers().await? {
+            outcome = server.connect(NoTls).await.map_err(Cause::from);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        let (client, connection) = outcome?;
         // It ends with the client, or with an error that the client's next query has as well.
         actix_rt::spawn(async {
             let _ = connection.await;
@@ -47,6 +54,79 @@ impl Ask for Postgres {
         connection.simple_query("SELECT 1").await?;
         Ok(Some(connection))
     }
+}
+
+impl Postgres {
+    /// Each address that it may be asked at, one by one: the driver would have the C library look up the names.
+    async fn servers(&self) -> Result<Vec<Config>, berth_kit_names::Error> {
+        let (hosts, given) = (self.config.get_hosts(), self.config.get_hostaddrs());
+        let ports = self.config.get_ports();
+        let mut servers = Vec::new();
+        let mut unknown = Ok(());
+        for index in 0..hosts.len().max(given.len()) {
+            let port = ports.get(index).or(ports.first()).copied();
+            let mut add =
+                |server: &mut Config| servers.push(server.port(port.unwrap_or(5432)).clone());
+            match (given.get(index), hosts.get(index)) {
+                (Some(address), _) => add(without_hosts(&self.config).hostaddr(*address)),
+                (None, Some(Host::Unix(folder))) => {
+                    add(without_hosts(&self.config).host_path(folder));
+                }
+                (None, Some(Host::Tcp(name))) => match berth_kit_names::lookup(name).await {
+                    Ok(found) => {
+                        for address in found {
+                            add(without_hosts(&self.config).hostaddr(address));
+                        }
+                    }
+                    // Another host may be known.
+                    Err(error) => unknown = Err(error),
+                },
+                (None, None) => {}
+            }
+        }
+        if servers.is_empty() {
+            unknown?;
+        }
+        Ok(servers)
+    }
+}
+
+/// All that the settings say, but for where the server is.
+fn without_hosts(config: &Config) -> Config {
+    let mut copy = Config::new();
+    copy.ssl_mode(config.get_ssl_mode())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle());
+    if let Some(user) = config.get_user() {
+        copy.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        copy.password(password);
+    }
+    if let Some(database) = config.get_dbname() {
+        copy.dbname(database);
+    }
+    if let Some(options) = config.get_options() {
+        copy.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        copy.application_name(name);
+    }
+    if let Some(timeout) = config.get_connect_timeout() {
+        copy.connect_timeout(*timeout);
+    }
+    if let Some(timeout) = config.get_tcp_user_timeout() {
+        copy.tcp_user_timeout(*timeout);
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        copy.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        copy.keepalives_retries(retries);
+    }
+    copy
 }
 
 pub(super) fn new(check: &ReadinessCheck, url: &PostgresUrl) -> Result<Box<dyn Check>, CheckError> {

@@ -1,7 +1,6 @@
 //! `tcp://host:port`: it takes connections.
 
 use crate::readiness::{Attempt, Check};
-use actix_rt::net::TcpStream;
 
 /// A new connection each time: one that is kept says nothing about whether new ones are taken.
 struct Tcp {
@@ -19,7 +18,7 @@ pub(super) fn new(host: &str, port: u16) -> Box<dyn Check> {
 impl Check for Tcp {
     fn check(&mut self) -> Attempt<'_> {
         Box::pin(async {
-            TcpStream::connect((&*self.host, self.port)).await?;
+            berth_kit_names::connect(&self.host, self.port).await?;
             Ok(())
         })
     }

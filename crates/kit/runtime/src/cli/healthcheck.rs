@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::mpsc,
@@ -32,7 +32,10 @@ enum Unhealthy {
     #[error("server.port is 0, so the server's port cannot be known; set PORT or server.port")]
     NoPort,
     #[error("server.host {host} does not resolve")]
-    NoAddress { host: String, source: io::Error },
+    NoAddress {
+        host: String,
+        source: berth_kit_names::Error,
+    },
     #[error("the server has no address")]
     Nowhere,
     /// It was asked there.
@@ -100,13 +103,13 @@ fn by_settings(server: &Server) -> Result<Vec<Reachable>, Unhealthy> {
     if server.port == 0 {
         return Err(Unhealthy::NoPort);
     }
-    let bound: Vec<_> = (server.host.as_str(), server.port)
-        .to_socket_addrs()
-        .map_err(|source| Unhealthy::NoAddress {
+    let found =
+        berth_kit_names::lookup_blocking(&server.host).map_err(|source| Unhealthy::NoAddress {
             host: server.host.clone(),
             source,
-        })?
-        .collect();
+        })?;
+    let at = |ip| SocketAddr::new(ip, server.port);
+    let bound: Vec<_> = found.into_iter().map(at).collect();
     Ok(running::reachable(server, &bound))
 }
 

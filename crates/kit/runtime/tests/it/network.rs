@@ -1,5 +1,7 @@
 //! Real proxies, and machines without IPv6. `just test-network` runs them; they need root, HAProxy and nginx.
 
+mod names;
+
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
