@@ -49,6 +49,7 @@ fn databases_are_apart_and_kept_over_a_stop_and_a_kill() {
         Some("UTF8")
     );
     let wrong = first.replace("pass%20word", "password");
+    assert_ne!(wrong, first);
     assert_eq!(ask(&wrong, "SELECT 1"), None);
 
     postgres.stop();

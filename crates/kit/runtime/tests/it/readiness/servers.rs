@@ -89,7 +89,7 @@ fn a_connection_closed_by_redis_of_all_kinds() {
 #[test]
 #[ignore = "needs PostgreSQL: just test-readiness"]
 fn a_connection_closed_by_postgres_of_all_kinds() {
-    let postgres = Postgres::start();
+    let postgres = Postgres::start_with_auth("scram-sha-256");
     let closes = "options=-c%20idle_session_timeout%3D1s";
     no_attempt_fails(
         &format!("{}?{closes}", postgres.url("postgres")),
@@ -100,7 +100,7 @@ fn a_connection_closed_by_postgres_of_all_kinds() {
 #[test]
 #[ignore = "needs PostgreSQL: just test-readiness"]
 fn postgres_of_all_kinds() {
-    let mut postgres = Postgres::start();
+    let mut postgres = Postgres::start_with_auth("scram-sha-256");
     let url = postgres.url("postgres");
     assert!(url.contains("app:pass%20word@"), "{url}");
     the_whole_story(&url, &mut postgres);
@@ -117,7 +117,7 @@ fn postgres_of_all_kinds() {
 #[test]
 #[ignore = "needs redis-server and PostgreSQL: just test-readiness"]
 fn forms_that_people_paste_of_all_kinds() {
-    let postgres = Postgres::start();
+    let postgres = Postgres::start_with_auth("scram-sha-256");
     let (port, nobody) = (postgres.port(), free_port());
     let folder = postgres.socket_folder().display();
     let encoded = folder.to_string().replace('/', "%2F");
