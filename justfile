@@ -19,7 +19,7 @@ run *args:
 test *args:
     cargo test --workspace {{ args }}
 
-# Write crates/server/openapi.json, the contract that a test compares with what is served.
+# Write crates/server/openapi.json, the contract that a test compares with what is served; needs nothing that the service does.
 openapi:
     WRITE_OPENAPI=1 cargo test --quiet -p berth --test service the_contract_is_the_one_in_the_repository
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use actix_web::{HttpResponse, get, web};
+use berth_config::Hello;
 use berth_kit::{BuildInfo, NO_STORE, Problem, Query};
 use berth_metrics::Metrics;
 use serde::{Deserialize, Serialize};
@@ -50,13 +51,16 @@ struct Greeting<'a> {
 #[get("/api/v1/hello")]
 pub async fn hello(
     Query(Params { name }): Query<Params>,
+    settings: web::Data<Hello>,
     info: web::Data<BuildInfo>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, Problem> {
     check(&name)?;
     metrics.greetings.inc();
+    // With the id and the route of the request, as every line here.
+    log::debug!("greeting {name}");
     Ok(HttpResponse::Ok().insert_header(NO_STORE).json(Greeting {
-        message: format!("Hello, {name}!"),
+        message: format!("{}, {name}!", settings.greeting),
         timestamp: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         pod: &info.hostname,
     }))

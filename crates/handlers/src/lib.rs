@@ -15,13 +15,14 @@ use berth_metrics::Metrics;
 /// # Errors
 ///
 /// When a metric has no valid name.
-pub async fn build(_settings: Settings, runtime: &mut Runtime) -> Result<Routes> {
+pub async fn build(settings: Settings, runtime: &mut Runtime) -> Result<Routes> {
     let metrics = Metrics::new()?;
     runtime.metric(metrics.greetings.clone());
-    Ok(Routes::new(routes).data(metrics))
+    Ok(Routes::new(routes).data(metrics).data(settings.hello))
 }
 
-fn routes(cfg: &mut ServiceConfig<'_>) {
+/// What is served; a test writes the contract by it, without what [`build`] connects to.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(hello::hello).service(info::info);
 }
 

@@ -7,6 +7,7 @@
 
 use std::{env, fs, path::Path, process::Command};
 
+use berth_kit::{Routes, build_info, openapi};
 use berth_testkit::{Process, service};
 use serde_json::Value;
 
@@ -57,18 +58,37 @@ fn hello_greets_and_counts() {
     assert_eq!(greetings.sample("berth_greetings_total"), Some("2"));
 }
 
-/// Whoever changes the contract sees the change in review: `just openapi` writes it.
+#[test]
+fn the_greeting_is_a_setting() {
+    let server = start(&[
+        ("BERTH__HELLO__GREETING", "Ahoy"),
+        ("BERTH__LOG__FILTER", "info,berth_handlers=debug"),
+    ]);
+    let greeting = server.get("/api/v1/hello?name=Ada");
+    assert_eq!(greeting.json()["message"], "Ahoy, Ada!");
+    let id = greeting.request_id().to_owned();
+    let log = server.stop();
+    let line = log.iter().find(|line| line.contains("greeting Ada"));
+    assert!(line.is_some_and(|line| line.contains(&id)), "{log:#?}");
+}
+
+/// Whoever changes the contract sees the change in review: `just openapi` writes it, without starting the service.
 #[test]
 fn the_contract_is_the_one_in_the_repository() {
-    let document = format!("{:#}\n", get(&start(&[]), "/openapi.json"));
+    let settings = [];
+    let routes = Routes::new(berth_handlers::routes);
+    let document = openapi(build_info!(), routes, &settings).unwrap();
+    let text = format!("{document:#}\n");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     if env::var_os("WRITE_OPENAPI").is_some() {
-        fs::write(&file, &document).unwrap();
+        fs::write(&file, text).unwrap();
+        return;
     }
     let known = fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        known == document,
-        "{} is not what is served; `just openapi` writes it anew",
+        known == text,
+        "{} is not what is mounted; `just openapi` writes it anew",
         file.display()
     );
+    assert_eq!(get(&start(&settings), "/openapi.json"), document);
 }

@@ -99,7 +99,7 @@ mod tests {
     use crate::{Checks, Dependency};
 
     fn dependency() -> Dependency {
-        Dependency::new("db", || async { Ok(()) })
+        Dependency::new("db", async || Ok(()))
     }
 
     #[actix_web::test]

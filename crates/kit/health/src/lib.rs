@@ -12,7 +12,7 @@
 //!
 //! # #[actix_web::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let warehouse = Dependency::new("warehouse", || async {
+//! let warehouse = Dependency::new("warehouse", async || {
 //!     // Ask it; an error says why it is missing.
 //!     Ok(())
 //! });

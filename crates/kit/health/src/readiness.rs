@@ -28,30 +28,34 @@ pub type Attempt<'a> = Pin<Box<dyn Future<Output = Result<(), Cause>> + 'a>>;
 /// longer than its [`Dependency`] allows, so a connection that is to be kept for the next attempt
 /// is put back only at its end.
 ///
-/// A closure that gives a future is a check:
-///
-/// ```
-/// use std::sync::atomic::{AtomicBool, Ordering};
-/// use berth_kit_health::readiness::Dependency;
-///
-/// static CACHE_IS_WARM: AtomicBool = AtomicBool::new(false);
-///
-/// let cache = Dependency::new("cache", || async {
-///     CACHE_IS_WARM.load(Ordering::Relaxed).then_some(()).ok_or("still being filled".into())
-/// });
-/// ```
+/// An `async` closure without parameters is one, and all that most services need; see [`Dependency`].
 pub trait Check: Send + 'static {
     /// Makes one attempt.
     fn check(&mut self) -> Attempt<'_>;
 }
 
-impl<F, A> Check for F
+impl<F> Check for F
 where
-    F: FnMut() -> A + Send + 'static,
-    A: Future<Output = Result<(), Cause>> + 'static,
+    F: AsyncFnMut() -> anyhow::Result<()> + Send + 'static,
 {
     fn check(&mut self) -> Attempt<'_> {
-        Box::pin(self())
+        Box::pin(async { Ok(self().await?) })
+    }
+}
+
+/// A check of something that it keeps.
+struct CheckOf<S, F> {
+    state: S,
+    check: F,
+}
+
+impl<S, F> Check for CheckOf<S, F>
+where
+    S: Send + 'static,
+    F: AsyncFnMut(&S) -> anyhow::Result<()> + Send + 'static,
+{
+    fn check(&mut self) -> Attempt<'_> {
+        Box::pin(async { Ok((self.check)(&self.state).await?) })
     }
 }
 
@@ -67,9 +71,63 @@ impl Dependency {
     /// A required dependency that is checked every 10 seconds, for at most 2; three failures in a
     /// row make it failed, one success makes it good again. Change its `policy` for others.
     ///
-    /// `name` is what `/ready`, the metrics and the log call it.
+    /// `name` is what `/ready`, the metrics and the log call it. `check` asks it:
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// use anyhow::ensure;
+    /// use berth_kit_health::Dependency;
+    ///
+    /// static CACHE_IS_WARM: AtomicBool = AtomicBool::new(false);
+    ///
+    /// let cache = Dependency::new("cache", async || {
+    ///     ensure!(CACHE_IS_WARM.load(Ordering::Relaxed), "still being filled");
+    ///     Ok(())
+    /// });
+    /// ```
+    ///
+    /// Its error is the one of all that a service gives to the kit, whose `?` takes every other; were it any type that
+    /// converts, `Ok(())` after a `?` would have to say which.
     #[must_use]
-    pub fn new(name: impl Into<String>, check: impl Check) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        check: impl AsyncFnMut() -> anyhow::Result<()> + Send + 'static,
+    ) -> Self {
+        Self::checked_by(name, check)
+    }
+
+    /// As [`new`](Self::new), of something that each attempt gets lent, such as a pool of connections:
+    ///
+    /// ```
+    /// use berth_kit_health::Dependency;
+    ///
+    /// #[derive(Clone)]
+    /// struct Pool;
+    ///
+    /// impl Pool {
+    ///     async fn ping(&self) -> Result<(), std::io::Error> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let pool = Pool;
+    /// let database = Dependency::with("database", pool.clone(), async |pool| Ok(pool.ping().await?));
+    /// ```
+    ///
+    /// An `async fn ping(pool: &Pool) -> anyhow::Result<()>` is a check by its name.
+    #[must_use]
+    pub fn with<S: Send + 'static>(
+        name: impl Into<String>,
+        state: S,
+        check: impl AsyncFnMut(&S) -> anyhow::Result<()> + Send + 'static,
+    ) -> Self {
+        Self::checked_by(name, CheckOf { state, check })
+    }
+
+    /// As [`new`](Self::new), by a [`Check`] of a type of its own.
+    #[must_use]
+    pub fn checked_by(name: impl Into<String>, check: impl Check) -> Self {
         Self {
             policy: CheckPolicy {
                 name: name.into(),
@@ -289,90 +347,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn watched(failure_threshold: u32, success_threshold: u32) -> Arc<CheckState> {
-        CheckState::new(CheckPolicy {
-            name: "db".to_owned(),
-            interval: Duration::from_millis(20),
-            timeout: Duration::from_millis(10),
-            failure_threshold,
-            success_threshold,
-            required: true,
-        })
-    }
-
-    fn report(watched: &CheckState, passed: bool) -> Option<Status> {
-        watched.report(passed, Duration::from_millis(1))
-    }
-
-    #[test]
-    fn the_first_result_counts_whatever_the_thresholds() {
-        let it = watched(3, 3);
-        assert_eq!(it.snapshot().status, Status::Pending);
-        assert_eq!(report(&it, true), Some(Status::Ok));
-        let it = watched(3, 3);
-        assert_eq!(report(&it, false), Some(Status::Failed));
-        assert_eq!(report(&it, false), None);
-        assert_eq!(report(&it, true), Some(Status::Ok));
-    }
-
-    #[test]
-    fn only_results_in_a_row_change_it() {
-        let it = watched(3, 2);
-        report(&it, true);
-        for passed in [false, false, true, false, false] {
-            assert_eq!(report(&it, passed), None);
-        }
-        let since = it.snapshot().since;
-        assert_eq!(report(&it, false), Some(Status::Failed));
-        assert!(it.snapshot().since > since);
-        for passed in [true, false, true] {
-            assert_eq!(report(&it, passed), None);
-        }
-        assert_eq!(report(&it, true), Some(Status::Ok));
-    }
-
-    #[test]
-    fn an_old_success_is_a_failure_until_the_next_one() {
-        let it = watched(3, 3);
-        report(&it, true);
-        std::thread::sleep(Duration::from_millis(80));
-        let snapshot = it.snapshot();
-        assert_eq!(snapshot.status, Status::Failed);
-        assert!(snapshot.since <= SystemTime::now());
-        report(&it, true);
-        assert_eq!(it.snapshot().status, Status::Ok);
-    }
-
-    #[test]
-    fn another_policy_changes_nothing_that_is_known() {
-        let it = watched(3, 3);
-        report(&it, true);
-        let since = it.snapshot().since;
-        let mut policy = it.policy().clone();
-        policy.failure_threshold = 1;
-        let next = it.with_policy(policy);
-        let snapshot = next.snapshot();
-        assert_eq!((snapshot.status, snapshot.since), (Status::Ok, since));
-        assert_eq!(snapshot.last, None);
-        assert_eq!(report(&next, false), Some(Status::Failed));
-        // Without any attempt it still gets old.
-        let next = it.with_policy(it.policy().clone());
-        std::thread::sleep(Duration::from_millis(80));
-        assert_eq!(next.snapshot().status, Status::Failed);
-    }
-
-    #[test]
-    fn a_late_one_is_missed_only_once_it_has_failed() {
-        let policy = watched(3, 3).policy().clone();
-        let [early, late] = [CheckState::new(policy.clone()), CheckState::late(policy)];
-        assert!(early.is_missing(&early.snapshot()));
-        assert!(!late.is_missing(&late.snapshot()));
-        report(&late, false);
-        assert!(late.is_missing(&late.snapshot()));
-        report(&late, true);
-        assert!(!late.is_missing(&late.snapshot()));
-    }
-}
+mod tests;

@@ -70,8 +70,11 @@ pub use request::{
     observer::{Observe, Outcome},
 };
 pub use routing::{
-    mount::{Documented, Mount, Scope, ServiceConfig, scope},
-    routes::{Conflict, Routes, Survey},
+    documented::Documented,
+    mount::{Mount, ServiceConfig},
+    routes::Routes,
+    scope::{Scope, scope},
+    survey::{Conflict, Survey},
 };
 pub use table::{Route, RouteId, RouteTable, UNMATCHED};
 pub use temporary::{Temporary, Until};

@@ -16,9 +16,7 @@ use crate::{
         schema::{PROBLEM, problem},
     },
     routing::{
-        method::method_name,
-        mount::{Documentation, ServiceConfig},
-        routes::Survey,
+        documented::Documentation, method::method_name, mount::ServiceConfig, survey::Survey,
     },
 };
 

@@ -51,6 +51,8 @@ use actix_rt::System;
 
 /// WebSocket, in the version that fits.
 pub use actix_ws;
+/// For errors of a service's own: `use berth_kit::anyhow::Context as _`.
+pub use anyhow;
 pub use anyhow::Result;
 pub use berth_kit_health::Dependency;
 pub use berth_kit_http::{
@@ -62,6 +64,36 @@ pub use berth_kit_settings::{Secret, SecretUrl, Sections, ServiceName, ServiceSe
 pub use berth_kit_telemetry::prometheus;
 pub use berth_kit_transport::StopToken;
 pub use runtime::{Build, Runtime};
+
+/// The OpenAPI document that a service with these routes answers `/openapi.json` with on its public port, with these
+/// variables in its environment and nothing else. Nothing is built and nothing connected to, so it needs nothing that the
+/// service does. Not for async code.
+///
+/// A service has a test that compares its `openapi.json` with it.
+///
+/// ```
+/// use berth_kit::{Routes, openapi};
+///
+/// # let name = berth_kit::ServiceName::new("shop");
+/// # let info = berth_kit::Build { name, version: "1", revision: "", rustc: "" };
+/// # /*
+/// let info = berth_kit::build_info!();
+/// # */
+/// let document = openapi(info, Routes::new(|_| ()), &[("SHOP__DEBUG__ROUTES", "true")])?;
+/// assert!(document["paths"]["/debug/headers"].is_object());
+/// # Ok::<(), berth_kit::anyhow::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// When the variables are no settings, or the routes contradict each other.
+pub fn openapi(
+    info: Build,
+    routes: Routes,
+    environment: &[(&str, &str)],
+) -> Result<serde_json::Value> {
+    System::new().block_on(app::openapi(info, routes, environment))
+}
 
 /// Runs the service to its end, and says how that went.
 ///

@@ -53,12 +53,12 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Ready only while this is there, beside what the settings name. `check` gives a future for each attempt.
+    /// Ready only while this is there, beside what the settings name. Its check is asked in the background.
     ///
     /// ```
     /// # use berth_kit::{Dependency, Runtime};
     /// # fn build(runtime: &mut Runtime) {
-    /// runtime.readiness(Dependency::new("warehouse", || async {
+    /// runtime.readiness(Dependency::new("warehouse", async || {
     ///     // Ask it; an error says why it is missing.
     ///     Ok(())
     /// }));

@@ -11,6 +11,8 @@
 //! shop.stop();
 //! ```
 //!
+//! [`Postgres`] is a database for it.
+//!
 //! Whatever fails here has failed its test, and panics with what was seen.
 
 #![allow(
@@ -21,14 +23,17 @@
 )]
 
 mod client;
+mod postgres;
 mod process;
 
 use std::{
+    net::TcpListener,
     thread,
     time::{Duration, Instant},
 };
 
 pub use client::{Client, Response};
+pub use postgres::Postgres;
 pub use process::{Process, service};
 
 /// Longer than anything may take; what takes so long has failed.
@@ -42,4 +47,10 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A port of `127.0.0.1` that was free a moment ago.
+pub fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap().port()
 }

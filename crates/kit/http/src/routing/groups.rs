@@ -5,7 +5,7 @@
 //! together, and these groups together once more, each behind a look at the beginning of the path. What a group
 //! has, no other can have: which route answers stays as it was. `docs/decisions/routes.md` has the measurements.
 
-use std::mem;
+use std::{mem, panic::Location};
 
 use actix_web::{
     dev::Url,
@@ -18,6 +18,8 @@ const FEW: usize = 16;
 
 /// What is to be mounted.
 pub(crate) struct Pending {
+    /// Where in the code it was given to be mounted.
+    pub(crate) place: &'static Location<'static>,
     /// What every path that comes to it begins with, where that is known.
     pub(crate) beginning: Option<String>,
     pub(crate) mount: MountOnce,
@@ -121,6 +123,7 @@ mod tests {
 
     fn pending(beginning: &str, mount: impl FnOnce(&mut web::ServiceConfig) + 'static) -> Pending {
         Pending {
+            place: Location::caller(),
             beginning: Some(literal(beginning)),
             mount: Box::new(mount),
         }

@@ -3,7 +3,7 @@
 use berth_kit_http::{RouteId, RouteTable};
 use berth_kit_settings::{Error, Loaded, Settings};
 
-use super::{MountError, kit_routes};
+use super::{MountError, contract::kit_routes};
 use crate::management;
 
 /// The key that is refused.

@@ -1,5 +1,6 @@
 //! The whole request path.
 
+mod contract;
 mod error;
 mod gate;
 mod hosts;
@@ -17,9 +18,8 @@ use actix_web::{
 };
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    Boundary, BuildInfo, Limits, Observed, Problem, RouteId, RouteTable, Routes, Timeout,
-    TrustedProxies, configure,
-    openapi::{self, Document},
+    Boundary, BuildInfo, Limits, Observed, Problem, RouteTable, Routes, Timeout, TrustedProxies,
+    configure, openapi::Document,
 };
 use berth_kit_settings::{Loaded, Settings};
 use berth_kit_telemetry::{
@@ -29,15 +29,14 @@ use berth_kit_telemetry::{
 };
 use futures_util::future::Either;
 
+pub(crate) use contract::openapi;
+use contract::{Contract, exposition};
 pub(crate) use error::MountError;
 use gate::Gate;
 use hosts::AllowedHosts;
 use refusals::Refusals;
 
-use crate::{
-    devtools::{debug, faults::Faults},
-    runtime::Build,
-};
+use crate::{devtools::faults::Faults, runtime::Build};
 
 /// The routes of the probes.
 const PROBES: [&str; 3] = [health::LIVENESS, health::READINESS, health::DEPENDENCY];
@@ -93,15 +92,16 @@ impl AppState {
         logging: &Logging,
     ) -> Result<Self, MountError> {
         let settings = &loaded.settings;
-        let own = RouteTable::new(routes.survey().await?.routes, None);
-        metrics_path::beside_the_service(loaded, &own)?;
-        let mut routes = public_routes(settings, routes, &own);
-        let survey = routes.survey().await?;
+        let Contract {
+            own,
+            mut routes,
+            survey,
+            info,
+            document,
+        } = Contract::new(build, loaded, routes).await?;
         if survey.undocumented().is_empty() {
             routes = routes.in_groups();
         }
-        let info = info(build, settings);
-        let document = Document::new(&survey, &info)?;
         // A scrape is no use of the service.
         let scrape = settings.metrics.path.as_str();
         let scrape = metrics_path::is_public(settings).then_some(scrape);
@@ -280,50 +280,6 @@ async fn still_starting() -> Problem {
     .with_header((header::RETRY_AFTER, 1))
 }
 
-/// All that these settings turn on. Metrics are on the management port, where there is one.
-fn public_routes(settings: &Settings, own: Routes, own_table: &RouteTable) -> Routes {
-    let is_exposed = metrics_path::is_public(settings);
-    let exposed = is_exposed.then(|| exposition(settings));
-    let berths = kit_routes(settings).merge(exposed.unwrap_or_default());
-    // The router tries them in this order: first what users ask for. But the probes and the scrape answer whatever
-    // the service mounts, if only a route for every path.
-    let paths = [
-        health::LIVENESS,
-        health::READINESS,
-        "/ready/any",
-        openapi::PATH,
-        &settings.metrics.path,
-        "/debug/any",
-        "/debug/any/any",
-    ];
-    let is_taken = |path: &&str| own_table.find(path) != RouteId::UNMATCHED;
-    if paths.iter().any(is_taken) {
-        berths.merge(own)
-    } else {
-        own.merge(berths)
-    }
-}
-
-/// Those of the kit, without the scrape, whose path is the settings' to say.
-fn kit_routes(settings: &Settings) -> Routes {
-    let has_debug = settings.debug.routes;
-    Routes::new(move |cfg| {
-        cfg.configure(health::routes).configure(openapi::routes);
-        if has_debug {
-            cfg.configure(debug::routes);
-        }
-    })
-}
-
-/// The scrape, where it is on.
-fn exposition(settings: &Settings) -> Routes {
-    if !settings.metrics.enabled {
-        return Routes::default();
-    }
-    let path = settings.metrics.path.clone();
-    Routes::new(move |cfg| metrics::routes(&path, cfg))
-}
-
 /// The routes whose requests may get a fault.
 fn can_fail(table: &RouteTable) -> Vec<String> {
     let patterns = table.routes().iter().skip(1).map(|route| &route.pattern);
@@ -331,28 +287,6 @@ fn can_fail(table: &RouteTable) -> Vec<String> {
         .filter(|pattern| !PROBES.contains(&pattern.as_str()))
         .cloned()
         .collect()
-}
-
-fn info(build: Build, settings: &Settings) -> BuildInfo {
-    let app = &settings.app;
-    BuildInfo {
-        app: app.name.clone(),
-        version: app.version.clone(),
-        revision: build.revision.to_owned(),
-        hostname: hostname(),
-        env: app.environment.clone(),
-        rustc: build.rustc.to_owned(),
-        message: format!("{} {} in {}", app.name, app.version, app.environment),
-    }
-}
-
-/// `HOSTNAME`, which Kubernetes and Docker set, else the system's name.
-fn hostname() -> String {
-    std::env::var("HOSTNAME")
-        .ok()
-        .filter(|name| !name.is_empty())
-        .or_else(|| Some(hostname::get().ok()?.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 #[cfg(test)]

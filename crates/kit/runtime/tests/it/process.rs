@@ -1,12 +1,12 @@
 //! The server as a process.
 
 use std::{
-    net::TcpListener,
     ops::{Deref, DerefMut},
     path::PathBuf,
     process::Command,
 };
 
+pub(crate) use berth_testkit::free_port;
 use berth_testkit::{Process, eventually, service};
 
 use super::examples;
@@ -23,12 +23,6 @@ pub(crate) fn program() -> PathBuf {
 /// The binary, with no settings but these.
 pub(crate) fn berth(environment: &[(&str, &str)]) -> Command {
     service("berth", program(), environment)
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
-    probe.local_addr().unwrap().port()
 }
 
 impl Berth {

@@ -33,13 +33,7 @@ pub async fn build(settings: Settings, runtime: &mut Runtime) -> Result<Routes> 
         let db = db.clone();
         move || db.usage()
     })?);
-    let mut database = Dependency::new("database", {
-        let db = db.clone();
-        move || {
-            let db = db.clone();
-            async move { Ok(db.ping().await?) }
-        }
-    });
+    let mut database = Dependency::with("database", db.clone(), async |db| Ok(db.ping().await?));
     database.policy.interval = settings.database.check_interval;
     runtime.readiness(database);
     runtime.on_stop("database", {
@@ -74,7 +68,8 @@ pub async fn build(settings: Settings, runtime: &mut Runtime) -> Result<Routes> 
         .data(AdminToken::new(settings.admin.token.as_ref())))
 }
 
-fn routes(cfg: &mut ServiceConfig<'_>) {
+/// What is served.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
     let orders = scope("/api/v1/orders")
         .service(orders::list)
         .service(orders::create)

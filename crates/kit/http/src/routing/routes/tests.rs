@@ -1,9 +1,14 @@
-use actix_web::{HttpResponse, Responder, delete, get, post};
+use actix_web::{
+    HttpResponse, Responder, delete, get, guard::Header, http::StatusCode, post, test,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use actix_web::Resource;
+use utoipa::openapi::OpenApi;
+
 use super::*;
-use crate::scope;
+use crate::{Mount, scope};
 
 #[derive(Serialize, ToSchema)]
 struct Order {
@@ -59,8 +64,8 @@ async fn conflict(mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static
 #[actix_web::test]
 async fn a_survey_finds_what_is_mounted_however_it_is() {
     let routes = Routes::new(|cfg| {
-        cfg.service(scope("/orders").service(list).service(create))
-            .service(cancel)
+        cfg.service(cancel)
+            .service(scope("/orders").service(list).service(create))
             .actix(|app| {
                 app.route("/plain", web::put().to(plain))
                     .service(web::resource("/any").to(plain));
@@ -96,14 +101,48 @@ async fn two_handlers_for_one_method_and_path_are_refused_with_their_names() {
         cfg.service(scope("/orders").service(list).service(list));
     });
     assert!(in_one_scope.await.to_string().starts_with("GET /orders is"));
-    let plain = conflict(|cfg| {
+}
+
+/// Nobody knows the handlers' names: the places in this file stand for them.
+#[actix_web::test]
+async fn two_undocumented_handlers_for_one_method_and_path_are_refused_with_their_places() {
+    let line = line!();
+    let twice = conflict(|cfg| {
+        cfg.actix(|app| _ = app.route("/other", web::put().to(plain)))
+            .actix(|app| _ = app.route("/plain", web::put().to(plain)))
+            .service(create_too)
+            .actix(|app| _ = app.route("/plain", web::put().to(plain)));
+    });
+    let Conflict::Unreachable { path, places } = twice.await else {
+        panic!("another conflict");
+    };
+    let expected = [line + 3, line + 5].map(|line| format!("{}:{line}:14", file!()));
+    assert_eq!((path.as_str(), places), ("/plain", expected.to_vec()));
+
+    let line = line!();
+    let in_one_place = conflict(|cfg| {
         cfg.actix(|app| {
             app.route("/plain", web::put().to(plain))
                 .route("/plain", web::put().to(plain));
         });
     });
-    let path = "/plain".to_owned();
-    assert_eq!(plain.await, Conflict::Unreachable { path });
+    let text = in_one_place.await.to_string();
+    let place = format!("; it is mounted at {}:{}:13", file!(), line + 2);
+    assert!(
+        text.contains("at /plain is never") && text.ends_with(&place),
+        "{text}"
+    );
+
+    // One of them is documented.
+    let line = line!();
+    let either = conflict(|cfg| {
+        cfg.service(create_too)
+            .actix(|app| _ = app.route("/orders", web::post().to(plain)));
+    });
+    let text = either.await.to_string();
+    for line in [line + 2, line + 3] {
+        assert!(text.contains(&format!("{}:{line}:", file!())), "{text}");
+    }
 }
 
 #[utoipa::path(path = "/elsewhere", responses((status = 200)))]
@@ -153,6 +192,160 @@ async fn a_handler_that_is_never_reached_is_refused() {
         cfg.service(export).service(show).service(import);
     });
     assert!(in_order.survey().await.is_ok());
+}
+
+#[utoipa::path(responses((status = 200)))]
+#[get("/{kind}/export")]
+async fn export_of(kind: web::Path<String>) -> impl Responder {
+    kind.into_inner()
+}
+
+fn in_v1(cfg: &mut ServiceConfig<'_>, orders: impl Mount + 'static) {
+    cfg.service(scope("/v1").service(orders).service(export));
+}
+
+fn raw_export(cfg: &mut ServiceConfig<'_>) {
+    raw_at(cfg, "/orders/export");
+}
+
+fn raw_at(cfg: &mut ServiceConfig<'_>, path: &'static str) {
+    cfg.actix(move |app| _ = app.route(path, web::get().to(plain)));
+}
+
+/// What is refused is what actix does not reach, and nothing else.
+#[actix_web::test]
+async fn what_a_scope_before_it_takes_is_refused() {
+    type Mounts = fn(&mut ServiceConfig<'_>);
+    let flat = "/orders/export";
+    let in_scope = "/v1/orders/export";
+    let cases: [(&str, bool, Mounts); 25] = [
+        (flat, false, |cfg| {
+            cfg.service(scope("/orders").service(list)).service(export);
+        }),
+        (flat, true, |cfg| {
+            cfg.service(export).service(scope("/orders").service(list));
+        }),
+        // As actix has it: what such a scope begins with ends in two slashes.
+        (flat, true, |cfg| {
+            cfg.service(scope("/orders/").configure(|cfg| raw_at(cfg, "/x")))
+                .service(export);
+        }),
+        (flat, true, |cfg| {
+            cfg.service(scope("/").configure(|cfg| raw_at(cfg, "/x")))
+                .service(export);
+        }),
+        (flat, true, |cfg| {
+            cfg.service(scope("/order").service(list)).service(export);
+        }),
+        // With a guard, what it does not hold for is free.
+        (flat, true, |cfg| {
+            let beta = scope("/orders").guard(Header("x-beta", "1"));
+            cfg.service(beta.service(list)).service(export);
+        }),
+        (flat, true, |cfg| {
+            let beta = scope("").guard(Header("x-beta", "1"));
+            cfg.service(beta.service(import))
+                .service(export)
+                .service(scope("/orders").service(list));
+        }),
+        (flat, false, |cfg| {
+            cfg.service(scope("").service(others)).service(export);
+        }),
+        (flat, true, |cfg| {
+            cfg.service(export).service(scope("").service(others));
+        }),
+        // Parameters.
+        (flat, false, |cfg| {
+            cfg.service(scope("/{kind}").service(list)).service(export);
+        }),
+        (flat, false, |cfg| {
+            cfg.service(scope("/orders/{id}").service(create))
+                .service(export);
+        }),
+        (flat, true, |cfg| {
+            cfg.service(scope("/{kind:\\d+}").service(list))
+                .service(export);
+        }),
+        (flat, true, |cfg| {
+            cfg.service(scope("/{kind}/of").service(list))
+                .service(export);
+        }),
+        ("/1/export", true, |cfg| {
+            cfg.service(scope("/orders").service(list))
+                .service(export_of);
+        }),
+        ("/1/export", true, |cfg| {
+            cfg.service(scope("/{kind:[a-z-]+}").service(list))
+                .service(export_of);
+        }),
+        ("/1/export", false, |cfg| {
+            cfg.service(scope("/{of}").service(list)).service(export_of);
+        }),
+        // In another scope.
+        (in_scope, false, |cfg| {
+            in_v1(cfg, scope("/orders").service(list));
+        }),
+        (in_scope, true, |cfg| {
+            let beta = scope("/orders").guard(Header("x-beta", "1"));
+            in_v1(cfg, beta.service(list));
+        }),
+        (in_scope, true, |cfg| {
+            let beta = scope("/v1").guard(Header("x-beta", "1"));
+            cfg.service(beta.service(scope("/orders").service(list)))
+                .service(scope("/v1").service(export));
+        }),
+        // Two of one name.
+        (in_scope, false, |cfg| {
+            cfg.service(scope("/v1").service(others))
+                .service(scope("/v1").service(export));
+        }),
+        // In actix's own ways.
+        (flat, false, |cfg| {
+            cfg.service(scope("/orders").service(list));
+            raw_export(cfg);
+        }),
+        (flat, true, |cfg| {
+            raw_export(cfg);
+            cfg.service(scope("/orders").service(list));
+        }),
+        (in_scope, true, |cfg| {
+            cfg.service(scope("/v1").configure(raw_export));
+        }),
+        (in_scope, false, |cfg| {
+            cfg.service(scope("/v1").service(others));
+            cfg.service(scope("/v1").configure(raw_export));
+        }),
+        (flat, false, |cfg| {
+            let build = |resource: Resource| resource.route(web::get().to(plain));
+            cfg.service(scope("/orders").service(list));
+            cfg.resource("/orders/export", build, OpenApi::default());
+        }),
+    ];
+    for (number, (path, is_reached, mount)) in cases.into_iter().enumerate() {
+        let routes = Routes::new(mount);
+        let app = App::new().configure(|app| routes.mount(app));
+        let app = test::init_service(app).await;
+        let request = test::TestRequest::get().uri(path).to_request();
+        let answer = test::call_service(&app, request).await;
+        let is_ok = answer.status() == StatusCode::OK;
+        assert_eq!(is_ok, is_reached, "actix, {number}: {path}");
+        let refused = routes.survey().await.err();
+        let as_such = matches!(refused, Some(Conflict::BehindScope { .. }));
+        assert_eq!(as_such, !is_reached, "{number}: {path}: {refused:?}");
+        assert_eq!(refused.is_none(), is_reached, "{number}: {refused:?}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_behind_a_scope_is_told_with_what_to_do() {
+    let behind = conflict(|cfg| {
+        in_v1(cfg, scope("/orders").service(list));
+    });
+    assert_eq!(
+        behind.await.to_string(),
+        "/v1/orders/export is never reached, since the scope \"/v1/orders\", which is mounted before it, answers \
+         whatever is below it; put it into that scope, or mount it before"
+    );
 }
 
 #[actix_web::test]

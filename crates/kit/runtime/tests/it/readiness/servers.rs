@@ -5,19 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use berth_testkit::Postgres;
+
 use crate::process::{Berth, berth, free_port};
 
 use super::{
     api_is_not_slower, check,
-    dependency::{Dependency, postgres, redis, tls, wait_for_port},
+    dependency::{Dependency, Redis, tls, wait_for_port},
     follows, impatient, ready, start, stays,
 };
 
 /// Down at the start, up, hanging, going on, killed, back.
-fn the_whole_story(url: &str, run: impl Fn() -> Dependency) {
+fn the_whole_story(url: &str, dependency: &mut impl Dependency) {
+    dependency.kill();
     let server = start(&check(url, ""));
     stays(&server, 503, "it is down at the start");
-    let mut dependency = run();
+    dependency.restart();
     follows(&server, 200, "it came up");
     dependency.signal("STOP");
     follows(&server, 503, "it hangs");
@@ -27,21 +30,21 @@ fn the_whole_story(url: &str, run: impl Fn() -> Dependency) {
     follows(&server, 200, "it goes on");
     dependency.kill();
     follows(&server, 503, "it was killed");
-    let again = run();
+    dependency.restart();
     follows(&server, 200, "it came back");
     server.stop();
-    drop(again);
 }
 
 #[test]
 #[ignore = "needs redis-server: just test-readiness"]
 fn redis_of_all_kinds() {
-    let port = free_port();
-    the_whole_story(&format!("redis://:right%20word@127.0.0.1:{port}/1"), || {
-        redis(port, &[])
-    });
+    let mut cache = Redis::start(&[]);
+    let port = cache.port;
+    the_whole_story(
+        &format!("redis://:right%20word@127.0.0.1:{port}/1"),
+        &mut cache,
+    );
 
-    let dependency = redis(port, &[]);
     let mut server = start(&check(&format!("redis://:wrong@127.0.0.1:{port}/1"), ""));
     let line = server.wait_for_log("readiness check dep failed");
     assert!(line.to_lowercase().contains("pass"), "{line}");
@@ -49,7 +52,6 @@ fn redis_of_all_kinds() {
     assert!(!server.log().concat().contains("wrong"));
     let server = start(&check(&format!("redis://127.0.0.1:{port}"), ""));
     stays(&server, 503, "there is no password");
-    drop(dependency);
 }
 
 /// Whatever the other side does with connections that nobody uses, it is there. For some intervals.
@@ -71,92 +73,78 @@ fn no_attempt_fails(url: &str, interval: Duration) {
 #[test]
 #[ignore = "needs redis-server: just test-readiness"]
 fn a_connection_closed_by_redis_of_all_kinds() {
-    let port = free_port();
-    let dependency = redis(port, &["--timeout", "2"]);
-    let url = format!("redis://:right%20word@127.0.0.1:{port}");
+    let mut cache = Redis::start(&["--timeout", "2"]);
+    let url = format!("redis://:right%20word@127.0.0.1:{}", cache.port);
     no_attempt_fails(&url, Duration::from_secs(4));
     // And one that has ended with the server.
     let server = start(&impatient(&check(&url, "")));
     follows(&server, 200, "it is there");
-    drop(dependency);
+    cache.kill();
     follows(&server, 503, "it is gone");
-    let dependency = redis(port, &[]);
+    cache.restart();
     follows(&server, 200, "it came back");
     stays(&server, 200, "and stays");
-    drop(dependency);
 }
 
 #[test]
 #[ignore = "needs PostgreSQL: just test-readiness"]
 fn a_connection_closed_by_postgres_of_all_kinds() {
-    let port = free_port();
-    let dependency = postgres(port, "word");
+    let postgres = Postgres::start_with_auth("scram-sha-256");
     let closes = "options=-c%20idle_session_timeout%3D1s";
     no_attempt_fails(
-        &format!("postgres://app:word@127.0.0.1:{port}/postgres?{closes}"),
+        &format!("{}?{closes}", postgres.url("postgres")),
         Duration::from_secs(2),
     );
-    drop(dependency);
 }
 
 #[test]
 #[ignore = "needs PostgreSQL: just test-readiness"]
 fn postgres_of_all_kinds() {
-    let port = free_port();
-    the_whole_story(
-        &format!("postgres://app:right%20word@127.0.0.1:{port}/postgres"),
-        || postgres(port, "right word"),
-    );
+    let mut postgres = Postgres::start_with_auth("scram-sha-256");
+    let url = postgres.url("postgres");
+    assert!(url.contains("app:pass%20word@"), "{url}");
+    the_whole_story(&url, &mut postgres);
 
-    let dependency = postgres(port, "right");
-    let mut server = start(&check(
-        &format!("postgres://app:wrong@127.0.0.1:{port}/postgres"),
-        "",
-    ));
+    let mut server = start(&check(&url.replace("pass%20word", "wrong"), ""));
     let line = server.wait_for_log("readiness check dep failed");
     assert!(!line.contains("wrong"), "{line}");
     stays(&server, 503, "the password is wrong");
-    let server = start(&check(
-        &format!("postgres://app:right@127.0.0.1:{port}/none"),
-        "",
-    ));
+    let server = start(&check(&postgres.url("none"), ""));
     stays(&server, 503, "there is no such database");
-    drop(dependency);
 }
 
 /// What the driver can ask by is asked; what it cannot is refused before it is tried, the same by `check`.
 #[test]
 #[ignore = "needs redis-server and PostgreSQL: just test-readiness"]
 fn forms_that_people_paste_of_all_kinds() {
-    let (port, nobody) = (free_port(), free_port());
-    let dependency = postgres(port, "right");
-    let folder = format!("{}/data", dependency.folder());
-    let encoded = folder.replace('/', "%2F");
+    let postgres = Postgres::start_with_auth("scram-sha-256");
+    let (port, nobody) = (postgres.port(), free_port());
+    let folder = postgres.socket_folder().display();
+    let encoded = folder.to_string().replace('/', "%2F");
     let hosts = format!("127.0.0.1:{nobody},127.0.0.1:{port}");
     for (url, status) in [
-        (format!("app:right@{hosts}/postgres"), 200),
+        (format!("app:pass%20word@{hosts}/postgres"), 200),
         (
-            format!("app:right@{hosts}/postgres?target_session_attrs=read-write"),
+            format!("app:pass%20word@{hosts}/postgres?target_session_attrs=read-write"),
             200,
         ),
         (
-            format!("app:right@{hosts}/postgres?target_session_attrs=read-only"),
+            format!("app:pass%20word@{hosts}/postgres?target_session_attrs=read-only"),
             503,
         ),
         (
-            format!("app:right@/postgres?host={folder}&port={port}&sslmode=prefer"),
+            format!("app:pass%20word@/postgres?host={folder}&port={port}&sslmode=prefer"),
             200,
         ),
-        (format!("app:right@{encoded}:{port}/postgres"), 200),
+        (format!("app:pass%20word@{encoded}:{port}/postgres"), 200),
         (format!("app:wrong@{encoded}:{port}/postgres"), 503),
     ] {
         let server = start(&check(&format!("postgres://{url}"), ""));
         follows(&server, status, &url);
         server.stop();
     }
-    let port = free_port();
-    let cache = redis(port, &[]);
-    let folder = cache.folder();
+    let cache = Redis::start(&[]);
+    let (port, folder) = (cache.port, cache.folder());
     for (url, status) in [
         (
             format!("redis+unix://{folder}/redis.sock?pass=right%20word&db=1"),

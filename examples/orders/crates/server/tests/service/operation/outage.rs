@@ -2,11 +2,11 @@
 
 use std::{thread, time::Duration};
 
-use berth_testkit::{Process, Response, eventually};
+use berth_testkit::{Postgres, Process, Response, eventually, free_port};
 
 use crate::{
     payments::{Behaviour, Payments},
-    postgres::{Cluster, Database},
+    postgres::Database,
     process::{ORDERS, create, order, post, sample, send, show, start, text},
 };
 
@@ -100,18 +100,18 @@ fn a_request_that_is_given_up_keeps_no_connection() {
 
 #[test]
 fn a_database_that_is_gone_comes_back_without_a_restart() {
-    let cluster = Cluster::start();
+    let mut postgres = Postgres::start();
     let payments = Payments::start(Behaviour::Answer(200));
     let settings = [
         ("PAYMENT__URL", payments.url.as_str()),
         ("DATABASE__ACQUIRE_TIMEOUT", "300ms"),
     ];
-    let mut service = start(&cluster.database(), &settings);
+    let mut service = start(&Database::on(&postgres), &settings);
     let mut client = service.client();
     let before = create(&mut client, 1);
     let key = "Idempotency-Key: during\r\n";
     for _ in 0..2 {
-        cluster.down();
+        postgres.stop();
         assert_unavailable(&service.get(ORDERS));
         assert_unavailable(&show(&mut client, &before));
         assert_unavailable(&post(&mut client, key, &order(2)));
@@ -121,7 +121,7 @@ fn a_database_that_is_gone_comes_back_without_a_restart() {
         // Long enough for the worker to have met it.
         thread::sleep(Duration::from_millis(500));
 
-        cluster.up();
+        postgres.restart();
         ready_becomes(&service, 200);
         assert_eq!(service.get(ORDERS).status, 200);
         assert_eq!(text(&show(&mut client, &before), "id"), before);
@@ -145,7 +145,7 @@ fn a_database_that_is_gone_comes_back_without_a_restart() {
 /// Without a database there is no service; what is wrong is said in one line, without the password.
 #[test]
 fn without_a_database_it_does_not_start() {
-    let port = crate::postgres::free_port();
+    let port = free_port();
     let url = format!("postgres://orders:s3cr3t@127.0.0.1:{port}/orders");
     let output = crate::process::command(&[("DATABASE__URL", &url)])
         .output()
