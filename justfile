@@ -4,6 +4,9 @@ engine := env('ENGINE', 'docker')
 # What tries the kit.
 import 'crates/kit/kit.just'
 
+# What publishes a version.
+import 'release/release.just'
+
 # What is Berth's own, and no service's.
 import? 'scripts/berth.just'
 
@@ -37,6 +40,10 @@ lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo clippy -p berth -p berth-kit --all-targets --all-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
+# actionlint, zizmor and rules of our own for .github/workflows.
+lint-workflows:
+    .ci/workflows
 
 # Build target/berth: one static, stripped file that needs nothing of the system it runs on.
 build-static:
@@ -107,6 +114,11 @@ rollout overlay="dev":
 test-deploy *parts:
     deploy/test.sh {{ parts }}
 
+# Deploy to the kind cluster that kubectl talks to, by kustomize or helm, and replace its pods under load.
+test-cluster way="kustomize":
+    .ci/need wrk wrk
+    python3 deploy/tests/cluster.py {{ way }}
+
 # Write target/berth.cdx.json: what the binary is made of, as CycloneDX.
 sbom:
     @command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
@@ -127,6 +139,14 @@ audit:
         echo "advisories: NOT checked, their database cannot be fetched from here" >&2
     fi
 
-# Everything that CI checks.
-check:
-    .ci/run
+# What a scanner knows of the image: vulnerabilities for which there is a fix. Needs grype, and its database.
+scan-image tag="berth:dev":
+    grype {{ tag }} --only-fixed --fail-on medium
+
+# Run .githooks/pre-commit before each commit of this clone: formatting, and lints of what is cheap to lint.
+hooks:
+    git config core.hooksPath .githooks
+
+# Everything that CI checks, or the parts of it that are named; `just check --list` lists them.
+check *parts:
+    .ci/run {{ parts }}
