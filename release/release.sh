@@ -16,7 +16,9 @@ case $(uname -m) in
 esac
 
 # A registry of one's own on this machine has no certificate.
-tls() { case $1 in localhost:* | 127.0.0.1:*) echo "--$2-tls-verify=false" ;; esac; }
+tls() { # tls REPOSITORY [src|dest]: skopeo's option, where there is none
+    case $1 in localhost:* | 127.0.0.1:*) echo "--${2:+$2-}tls-verify=false" ;; esac
+}
 
 check() { # check TAG: what a tag must agree with
     local tag=${1:?} chart
@@ -119,14 +121,17 @@ index() { # index REPOSITORY: joins what *.digest names, and gives that the vers
     echo "$repository@$digest" | tee "$out/index.reference"
 }
 
-chart() { # chart REPOSITORY: packs the chart, and pushes it beside the image
-    local repository=${1:?} said plain=()
+chart() { # chart REPOSITORY: packs the chart, and pushes it
+    local repository=${1:?} plain=()
     command -v helm >/dev/null || fail "helm is not installed: https://helm.sh/docs/intro/install/"
+    .ci/need skopeo skopeo
     case $repository in localhost:* | 127.0.0.1:*) plain=(--plain-http) ;; esac
+    mkdir -p "$out"
     helm package deploy/charts/berth --version "$version" --app-version "$version" --destination "$out"
-    said=$(helm push "${plain[@]}" "$out/berth-$version.tgz" "oci://$repository" 2>&1) || fail "$said"
-    sed -n 's/^Digest: *//p' <<<"$said" >"$out/chart.digest"
-    [ -s "$out/chart.digest" ] || fail "helm said no digest: $said"
+    helm push "${plain[@]}" "$out/berth-$version.tgz" "oci://$repository"
+    # shellcheck disable=SC2046 # one word or none
+    skopeo inspect --raw $(tls "$repository") "docker://$repository/berth:$version" | sha256sum |
+        sed 's/^\([0-9a-f]*\).*/sha256:\1/' >"$out/chart.digest"
     echo "$repository/berth@$(cat "$out/chart.digest")"
 }
 

@@ -22,28 +22,17 @@ NAMESPACE, PORT, ROLLOUTS = "berth-dev", 30080, 3
 URL = f"http://localhost:{PORT}"
 
 
-def run(*command: str, given: str | None = None) -> str:
+def run(*command: str) -> str:
     print(f"$ {' '.join(command)}", flush=True)
-    return subprocess.run(command, cwd=ROOT, check=True, text=True, input=given, stdout=subprocess.PIPE).stdout
+    return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 def deploy(way: str) -> None:
     if way == "kustomize":
         run("deploy/deploy.sh", "deploy", "dev")
         return
-    run("helm", "install", "berth", "deploy/charts/berth", "--namespace", NAMESPACE, "--create-namespace",
-        "--set", "image.repository=berth", "--set", "image.tag=dev", "--set", "image.pullPolicy=IfNotPresent",
-        "--wait", "--timeout", "150s")
-    # Of our own, so that the chart's stays as it is.
-    run("kubectl", "-n", NAMESPACE, "apply", "-f", "-", given=f"""
-apiVersion: v1
-kind: Service
-metadata: {{ name: from-outside }}
-spec:
-  type: NodePort
-  selector: {{ app.kubernetes.io/name: berth }}
-  ports: [{{ port: 80, targetPort: http, nodePort: {PORT} }}]
-""")
+    run("helm", "install", "berth", "deploy/charts/berth", "--values", "deploy/charts/berth/values-dev.yaml",
+        "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "150s")
 
 
 def undeploy(way: str) -> None:
