@@ -94,7 +94,7 @@ push-image registry tag="berth:dev":
 test-image:
     docker/test-image.sh
 
-# Build the static binary in two places and compare them byte for byte; the first may be given.
+# Build the static binary in two places, and the image around each: the same to the byte. The first may be given.
 test-reproducible *binary:
     docker/test-reproducible.sh {{ binary }}
 

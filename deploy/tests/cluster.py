@@ -78,9 +78,9 @@ def main() -> int:
     way = sys.argv[1] if len(sys.argv) > 1 else "kustomize"
     if way not in ("kustomize", "helm"):
         sys.exit(f"cluster: '{way}' is neither kustomize nor helm")
-    context = run("kubectl", "config", "current-context").strip()
+    context = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True).stdout.strip()
     if not context.startswith("kind-"):
-        sys.exit(f"cluster: kubectl talks to '{context}', which kind has not made")
+        sys.exit(f"cluster: kubectl talks to '{context}', which kind has not made: kind create cluster --config deploy/kind.yaml")
     deploy(way)
     wait_until_served()
     if way == "helm":
