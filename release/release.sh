@@ -68,7 +68,7 @@ pinned() { # pinned IMAGE
 
 image() { # image [BUILT]: builds, or takes an image that is there already, and makes what is published of it
     .ci/need skopeo skopeo
-    local built=${1:-} engine=${ENGINE:-docker} rust builder runtime transport annotations=() digest
+    local built=${1:-} engine=${ENGINE:-docker} rust builder runtime annotations=() digest
     if [ -z "$built" ]; then
         built=berth:release
         rust=$(sed -n 's/^ARG RUST_VERSION=//p' docker/Dockerfile)
@@ -79,13 +79,18 @@ image() { # image [BUILT]: builds, or takes an image that is there already, and 
         annotations=("org.opencontainers.image.base.name=${runtime%@*}" "dev.berth.builder=$builder")
         case $runtime in *@*) annotations+=("org.opencontainers.image.base.digest=${runtime#*@}") ;; esac
     fi
-    transport=containers-storage
-    [ "$engine" != docker ] || transport=docker-daemon
     rm -rf "$out/engine" "$out/image-$arch"
     mkdir -p "$out"
-    # The names of docker's own store have no registry, and those of the others have this one.
-    [ "$transport" = docker-daemon ] || case $built in localhost/*) ;; *) built=localhost/$built ;; esac
-    skopeo copy --quiet "$transport:$built" "dir:$out/engine"
+    if [ "$engine" = docker ]; then
+        # As a file: a newer daemon refuses the client that older versions of skopeo have.
+        docker save --output "$out/engine.tar" "$built"
+        skopeo copy --quiet "docker-archive:$out/engine.tar" "dir:$out/engine"
+        rm "$out/engine.tar"
+    else
+        # What is built here, of no registry, has this one in its name.
+        case $built in localhost/*) ;; *) built=localhost/$built ;; esac
+        skopeo copy --quiet "containers-storage:$built" "dir:$out/engine"
+    fi
     digest=$(release/oci.py normal "$out/engine" "$out/image-$arch" "${annotations[@]}")
     rm -rf "$out/engine"
     echo "$digest" | tee "$out/image-$arch.digest"
