@@ -26,9 +26,13 @@ test *args:
 openapi:
     WRITE_OPENAPI=1 cargo test --quiet -p berth --test service the_contract_is_the_one_in_the_repository
 
-# Write docs/settings.md, the reference of the settings, which a test compares with what the program knows.
-settings-reference:
+# Write docs/settings.md, the reference of the settings, which a test compares with what the program knows; and what the chart has of it.
+settings-reference: && chart
     WRITE_SETTINGS=1 cargo test --quiet -p berth --test settings the_reference_is_the_one_in_the_repository
+
+# Write the chart's schema and README, from docs/settings.md and values.yaml; a test compares them.
+chart:
+    deploy/charts/write.py
 
 # Format the code.
 fmt:
@@ -110,7 +114,7 @@ undeploy overlay="dev":
 rollout overlay="dev":
     deploy/deploy.sh rollout {{ overlay }}
 
-# Try deploy/ without a cluster: schemas, security, rules, dashboard, recipes, a rollout under load.
+# Try deploy/ without a cluster: schemas, security, chart, rules, dashboard, recipes, a rollout under load.
 test-deploy *parts:
     deploy/test.sh {{ parts }}
 

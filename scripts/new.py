@@ -3,7 +3,7 @@
 
     just new NAME [FOLDER]      FOLDER is ../NAME unless it is given
 
-What is the team's gets the name: crates, binary, image, manifests, dashboard, alerts, variables. What is the
+What is the team's gets the name: crates, binary, image, manifests, chart, dashboard, alerts, variables. What is the
 kit's stays as it is, to the byte, so that `just update-from` can bring later versions of it.
 `--tree` writes the files and makes no repository of them.
 """
@@ -136,7 +136,7 @@ def write(name: Name, folder: pathlib.Path) -> None:
         target = folder / (path if is_kits else name.renamed(path, names_service=False))
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_symlink():
-            target.symlink_to(source.readlink())
+            target.symlink_to(name.renamed(str(source.readlink()), names_service=False))
             continue
         content = source.read_bytes()
         if not is_kits:
@@ -151,6 +151,7 @@ def settle(folder: pathlib.Path) -> None:
     """Another name has another place in a sorted list, and another length in a line."""
     run(folder, "cargo", "update", "--workspace", "--quiet")
     run(folder, "cargo", "fmt", "--all")
+    run(folder, sys.executable, "-B", "deploy/charts/write.py")
 
 
 def commit(name: str, folder: pathlib.Path) -> None:

@@ -58,7 +58,8 @@ def documents() -> list[pathlib.Path]:
     """Every page that people read."""
     pages = [README, SERVICE_README]
     pages += [ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY")]
-    for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("examples", "**/README.md")]:
+    for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("deploy", "charts/*/README.md"),
+                            ("examples", "**/README.md")]:
         pages += sorted((ROOT / folder).glob(pattern))
     return [page for page in pages if page.exists()]
 

@@ -91,7 +91,14 @@ class Copy(unittest.TestCase):
         self.assertEqual(self.kit(self.copy), self.kit(self.berth))
         kept = re.compile(r"berth[-_](kit|testkit)|" + "|".join(
             word for word in new.pattern().pattern.split("|") if word.startswith("berth_")))
+        chart = self.copy / "deploy" / "charts" / NAME
+        self.assertIn(f"name: {NAME}\n", (chart / "Chart.yaml").read_text())
+        self.assertIn(f'define "{NAME}.fullname"', (chart / "templates" / "_helpers.tpl").read_text())
         for path in run(self.copy, "git", "ls-files").splitlines():
+            if (self.copy / path).is_symlink():
+                self.assertTrue((self.copy / path).exists(), path)
+                self.assertNotIn("berth", str((self.copy / path).readlink()))
+                continue
             if not path.startswith(new.KIT):
                 self.assertNotIn("berth", path)
                 text = kept.sub("", (self.copy / path).read_text())
@@ -132,7 +139,7 @@ class Copy(unittest.TestCase):
         said = run(self.copy, str(program), "check", MY_SHOP__SERVER__PORT="7000")
         self.assertRegex(said, r"server\.port = 7000 +# environment variable MY_SHOP__SERVER__PORT")
         self.assertIn('app.name = "my-shop"', said)
-        run(self.copy, "just", "test-deploy", "manifests", SERVICE_BIN=str(program))
+        run(self.copy, "just", "test-deploy", "manifests", "chart", SERVICE_BIN=str(program))
 
     @unittest.skipUnless(ALL, "only where it is asked for: it takes minutes")
     def test_3_the_image_is_built(self):

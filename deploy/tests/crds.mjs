@@ -6,6 +6,8 @@ import { join } from "node:path";
 import ts from "typescript";
 
 const packages = {
+  "cert-manager.io": "@kubernetes-models/cert-manager",
+  "keda.sh": "@kubernetes-models/keda",
   "gateway.networking.k8s.io": "@kubernetes-models/gateway-api",
   "monitoring.coreos.com": "@kubernetes-models/prometheus-operator",
 };

@@ -1,60 +1,11 @@
 """What the objects may do, and whom they may reach."""
 
 import copy
-import itertools
 import unittest
 
 from common import namespace_of, the
+from policies.restricted import restricted_faults
 from rendered import NEWEST, OVERLAYS, RENDERED, schema_faults
-
-
-def restricted_faults(pod: dict) -> list[str]:
-    """What the Pod Security Standard "restricted" (with "baseline" in it) forbids, field by field.
-
-    https://kubernetes.io/docs/concepts/security/pod-security-standards/
-    """
-    faults = []
-
-    def must(holds: bool, what: str) -> None:
-        if not holds:
-            faults.append(what)
-
-    of_pod = pod.get("securityContext", {})
-    for field in ("hostNetwork", "hostPID", "hostIPC", "hostUsers"):
-        allowed = (None, True) if field == "hostUsers" else (None, False)
-        must(pod.get(field) in allowed, field)
-    must(of_pod.get("windowsOptions", {}).get("hostProcess") in (None, False), "hostProcess")
-    must(not of_pod.get("sysctls"), "sysctls")
-    must(of_pod.get("runAsUser") != 0, "runAsUser of the pod")
-    must("seLinuxOptions" not in of_pod, "seLinuxOptions of the pod")
-    must("appArmorProfile" not in of_pod, "appArmorProfile of the pod")
-    volumes = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
-               "projected", "secret"}
-    for volume in pod.get("volumes", []):
-        must(set(volume) - {"name"} <= volumes, f"volume {volume['name']}")
-    kinds = ("initContainers", "containers", "ephemeralContainers")
-    for container in itertools.chain(*(pod.get(kind, []) for kind in kinds)):
-        own = container.get("securityContext", {})
-        name = container["name"]
-        must(own.get("privileged") in (None, False), f"{name}: privileged")
-        must(own.get("procMount") in (None, "Default"), f"{name}: procMount")
-        must("seLinuxOptions" not in own, f"{name}: seLinuxOptions")
-        must("appArmorProfile" not in own, f"{name}: appArmorProfile")
-        must(own.get("windowsOptions", {}).get("hostProcess") in (None, False), f"{name}: hostProcess")
-        for port in container.get("ports", []):
-            must(port.get("hostPort") in (None, 0), f"{name}: hostPort")
-        must(own.get("allowPrivilegeEscalation") is False, f"{name}: allowPrivilegeEscalation")
-        must(own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is True, f"{name}: runAsNonRoot")
-        must(own.get("runAsUser") != 0, f"{name}: runAsUser")
-        profile = own.get("seccompProfile", of_pod.get("seccompProfile", {})).get("type")
-        must(profile in ("RuntimeDefault", "Localhost"), f"{name}: seccompProfile")
-        capabilities = own.get("capabilities", {})
-        must("ALL" in capabilities.get("drop", []), f"{name}: capabilities.drop")
-        must(set(capabilities.get("add", [])) <= {"NET_BIND_SERVICE"}, f"{name}: capabilities.add")
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            handler = container.get(probe, {}).get("httpGet", {})
-            must("host" not in handler, f"{name}: host of the {probe}")
-    return faults
 
 
 class Security(unittest.TestCase):
@@ -89,6 +40,11 @@ class Security(unittest.TestCase):
 
         ports = self.pod()
         ports["containers"][0]["ports"][0]["hostPort"] = 8080
+        overridden = context(seccompProfile={"type": "Unconfined"})
+        overridden["containers"][0]["securityContext"]["seccompProfile"] = {"type": "RuntimeDefault"}
+        probed, hooked = self.pod(), self.pod()
+        probed["containers"][0]["livenessProbe"]["httpGet"]["host"] = "10.0.0.1"
+        hooked["containers"][0]["lifecycle"] = {"preStop": {"tcpSocket": {"host": "10.0.0.1", "port": 80}}}
         root = without("containers", 0, "securityContext", "runAsNonRoot")
         del root["securityContext"]["runAsNonRoot"]
         for what, broken in {
@@ -112,6 +68,13 @@ class Security(unittest.TestCase):
             "may be root by default": root,
             "procMount": container(procMount="Unmasked"),
             "hostPort": ports,
+            "unconfined pod, confined container": overridden,
+            "root pod": context(runAsNonRoot=False),
+            "host process": context(windowsOptions={"hostProcess": True}),
+            "host of a probe": probed,
+            "host of a hook": hooked,
+            "SELinux": container(seLinuxOptions={"type": "spc_t"}),
+            "AppArmor": container(appArmorProfile={"type": "Unconfined"}),
             "init container": pod(initContainers=[{"name": "init", "image": "x"}]),
         }.items():
             with self.subTest(what):

@@ -13,6 +13,7 @@ metadata:
   labels:
     app.kubernetes.io/name: berth
     app.kubernetes.io/component: monitoring
+    app.kubernetes.io/part-of: berth
 spec:
   groups:
 HEAD

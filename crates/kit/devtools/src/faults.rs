@@ -1,12 +1,7 @@
 //! Fault injection: a share of the requests is made slow, or fails, so that alerts, retries and
 //! timeouts can be rehearsed. Only with `debug.routes` on, and only by way of the management port.
 
-use std::{
-    future::ready,
-    ops::RangeInclusive,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{future::ready, ops::RangeInclusive, time::Duration};
 
 use actix_rt::time::sleep;
 use actix_web::{
@@ -18,10 +13,9 @@ use actix_web::{
     http::StatusCode,
     put, web,
 };
-use arc_swap::ArcSwapOption;
 use berth_kit_http::{
-    NO_STORE, Problem, RequestContext, ServiceConfig,
-    duration::{Text, compact, parse},
+    NO_STORE, Problem, RequestContext, ServiceConfig, Temporary,
+    duration::{Text, compact, lasting, parse},
 };
 use berth_kit_telemetry::{
     metrics::{self, Metrics},
@@ -47,12 +41,10 @@ const SLOWEST: Duration = Duration::from_mins(1);
 
 /// The faults of the moment.
 pub struct Faults {
-    plan: ArcSwapOption<Plan>,
+    plan: Temporary<Plan>,
     /// What may be affected. Not the probes and not the scrape: they are who has to see it.
     endpoints: Vec<String>,
     injected: IntCounterVec,
-    /// How many plans there have been.
-    count: Mutex<u64>,
 }
 
 struct Plan {
@@ -61,8 +53,6 @@ struct Plan {
     latency: Option<RangeInclusive<Duration>>,
     status: Option<StatusCode>,
     endpoints: Vec<String>,
-    until: Instant,
-    number: u64,
 }
 
 /// What one request gets.
@@ -92,22 +82,19 @@ impl Faults {
         }
         metrics.register(injected.clone())?;
         Ok(Self {
-            plan: ArcSwapOption::empty(),
+            plan: Temporary::default(),
             endpoints,
             injected,
-            count: Mutex::new(0),
         })
     }
 
     /// What the request that is being handled gets; mostly nothing.
     pub fn draw(&self) -> Option<Fault> {
-        let plan = self.plan.load();
-        let plan = plan.as_ref()?;
+        let plan = &self.plan.get()?.value;
         let request = RequestContext::current()?;
         let endpoint = request.route();
         let hit = plan.endpoints.iter().any(|known| known == endpoint)
-            && fastrand::f64() * 100.0 < plan.share
-            && Instant::now() < plan.until;
+            && fastrand::f64() * 100.0 < plan.share;
         hit.then(|| {
             let count = |kind| self.injected.with_label_values(&[endpoint, kind]).inc();
             let latency = plan.latency.as_ref().map_or(Duration::ZERO, |range| {
@@ -125,44 +112,29 @@ impl Faults {
         })
     }
 
-    /// Returns the number by which [`end`](Self::end) knows them, and how long they last.
-    fn begin(&self, wanted: Wanted) -> Result<(u64, Duration), Problem> {
+    fn begin(&self, wanted: Wanted) -> Result<(), Problem> {
         let (plan, lasts) = wanted.plan(&self.endpoints)?;
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        *count += 1;
         log::warn!(
             "faults on: {} % of the requests to {} for {}",
             plan.share,
             plan.endpoints.join(", "),
             compact(lasts)
         );
-        self.plan.store(Some(Arc::new(Plan {
-            number: *count,
-            ..plan
-        })));
-        Ok((*count, lasts))
+        self.plan.set(plan, lasts, told_off);
+        Ok(())
     }
 
-    /// Ends the faults; with a number, only if no others have come since.
-    fn end(&self, number: Option<u64>) {
-        let _changing = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let ends = self
-            .plan
-            .load()
-            .as_ref()
-            .is_some_and(|plan| number.is_none_or(|number| number == plan.number));
-        if ends {
-            self.plan.store(None);
-            log::warn!("faults off");
+    fn end(&self) {
+        if self.plan.end() {
+            told_off();
         }
     }
 
     fn shown(&self) -> Shown {
-        let plan = self.plan.load();
-        let now = Instant::now();
-        let Some(plan) = plan.as_ref().filter(|plan| now < plan.until) else {
+        let Some(until) = self.plan.get() else {
             return Shown::default();
         };
+        let plan = &until.value;
         Shown {
             active: true,
             share: Some(plan.share),
@@ -178,9 +150,13 @@ impl Faults {
             }),
             status: plan.status.map(|status| status.as_u16()),
             endpoints: Some(plan.endpoints.clone()),
-            ends_in: Some(compact(Duration::from_secs((plan.until - now).as_secs()))),
+            ends_in: Some(compact(Duration::from_secs(until.left().as_secs()))),
         }
     }
+}
+
+fn told_off() {
+    log::warn!("faults off");
 }
 
 /// The faults of the moment.
@@ -300,8 +276,6 @@ impl Wanted {
             latency,
             status,
             endpoints,
-            until: Instant::now() + lasts,
-            number: 0,
         };
         Ok((plan, lasts))
     }
@@ -319,28 +293,6 @@ impl Latency {
                 "latency is a duration such as \"250ms\", or { \"min\": \"100ms\", \"max\": \"1s\" }; at most 1m",
             ),
         }
-    }
-}
-
-/// How long something that ends by itself is to last.
-///
-/// # Errors
-///
-/// 400, when it is no duration, or too long.
-pub fn lasting(
-    text: Option<&Text>,
-    usual: Duration,
-    longest: Duration,
-) -> Result<Duration, Problem> {
-    let Some(Text(text)) = text else {
-        return Ok(usual);
-    };
-    match parse(text) {
-        Some(lasts) if !lasts.is_zero() && lasts <= longest => Ok(lasts),
-        _ => refuse(format!(
-            "for is a duration such as \"10m\", more than 0s and at most {}",
-            compact(longest)
-        )),
     }
 }
 
@@ -373,12 +325,7 @@ async fn current(faults: web::Data<Faults>) -> HttpResponse {
 async fn inject(body: web::Bytes, faults: web::Data<Faults>) -> Result<HttpResponse, Problem> {
     let wanted: Wanted = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-    let (number, lasts) = faults.begin(wanted)?;
-    let theirs = faults.clone();
-    actix_rt::spawn(async move {
-        sleep(lasts).await;
-        theirs.end(Some(number));
-    });
+    faults.begin(wanted)?;
     Ok(shown(&faults))
 }
 
@@ -389,7 +336,7 @@ async fn inject(body: web::Bytes, faults: web::Data<Faults>) -> Result<HttpRespo
 )]
 #[delete("/faults")]
 async fn end(faults: web::Data<Faults>) -> HttpResponse {
-    faults.end(None);
+    faults.end();
     shown(&faults)
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Problem;
+
 /// The longest text that is taken for a duration, in bytes: `humantime` panics on some sums that
 /// need more digits than this to overflow.
 pub const MAX_BYTES: usize = 16;
@@ -34,6 +36,28 @@ pub fn compact(duration: Duration) -> String {
     humantime::format_duration(duration)
         .to_string()
         .replace(' ', "")
+}
+
+/// How long something that ends by itself is to last, as a client has asked for it.
+///
+/// # Errors
+///
+/// 400, when it is no duration, or too long.
+pub fn lasting(
+    text: Option<&Text>,
+    usual: Duration,
+    longest: Duration,
+) -> Result<Duration, Problem> {
+    let Some(Text(text)) = text else {
+        return Ok(usual);
+    };
+    match parse(text) {
+        Some(lasts) if !lasts.is_zero() && lasts <= longest => Ok(lasts),
+        _ => Err(Problem::bad_request(format!(
+            "for is a duration such as \"10m\", more than 0s and at most {}",
+            compact(longest)
+        ))),
+    }
 }
 
 #[cfg(test)]

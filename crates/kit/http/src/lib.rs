@@ -51,6 +51,7 @@ mod problem;
 mod request;
 mod routing;
 mod table;
+mod temporary;
 
 use actix_web::{HttpRequest, web};
 
@@ -73,6 +74,7 @@ pub use routing::{
     routes::{Conflict, Routes, Survey},
 };
 pub use table::{Route, RouteId, RouteTable, UNMATCHED};
+pub use temporary::{Temporary, Until};
 
 /// What an [`App`](actix_web::App) has before anything is mounted on it: what no route answers becomes a 404, a
 /// known path with another method a 405 with `Allow`; and extractors collect bodies as large as the [`Boundary`]

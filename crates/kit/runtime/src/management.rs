@@ -12,11 +12,11 @@ use std::{
 use actix_rt::{System, time};
 use actix_web::{HttpResponse, delete, dev::ServerHandle, get, put, web};
 use anyhow::Context as _;
-use berth_kit_devtools::faults::{self, lasting};
+use berth_kit_devtools::faults;
 use berth_kit_health::health;
 use berth_kit_http::{
     NO_STORE, Problem, Routes, ServiceConfig,
-    duration::{Text, compact},
+    duration::{Text, compact, lasting},
     openapi,
 };
 use berth_kit_settings::{Entry, Settings};
@@ -235,12 +235,7 @@ async fn set_log_filter(
         compact(lasts),
         wanted.filter.as_str()
     );
-    let number = logging.filter_for(wanted.filter, lasts);
-    let theirs = logging.clone();
-    actix_rt::spawn(async move {
-        time::sleep(lasts).await;
-        reverted(theirs.revert(Some(number)), &theirs);
-    });
+    logging.filter_for(wanted.filter, lasts);
     Ok(filter_shown(&logging))
 }
 
@@ -251,7 +246,7 @@ async fn set_log_filter(
 )]
 #[delete("/log-filter")]
 async fn revert_log_filter(logging: web::Data<Logging>) -> HttpResponse {
-    reverted(logging.revert(None), &logging);
+    logging.revert();
     filter_shown(&logging)
 }
 
@@ -263,13 +258,4 @@ fn filter_shown(logging: &Logging) -> HttpResponse {
         settings: filter.settings,
         reverts_in: left.map(compact),
     })
-}
-
-fn reverted(it_was: bool, logging: &Logging) {
-    if it_was {
-        log::warn!(
-            "log filter of the settings again: {}",
-            logging.filter().settings
-        );
-    }
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -15,7 +15,7 @@ use std::{
 use actix_rt::{signal::unix::Signal, task::spawn_blocking, time::timeout};
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Phase, readiness::CheckState};
-use berth_kit_settings::{Error, Loaded, Reloaded, Sources};
+use berth_kit_settings::{Error, Loaded, Reloaded, Sources, file_is_empty};
 use berth_kit_telemetry::{
     log::Logging,
     metrics::{self, Metrics},
@@ -153,7 +153,7 @@ impl Reloader {
         let (sources, read) = (sources.clone(), *read);
         // A file system that hangs must not keep this thread from its signals.
         let (read, is_empty) = spawn_blocking(move || {
-            let is_empty = sources.file.as_deref().is_some_and(is_empty);
+            let is_empty = sources.file.as_deref().is_some_and(file_is_empty);
             (read(&sources), is_empty)
         })
         .await
@@ -231,10 +231,6 @@ fn changes(before: &Loaded, next: &Loaded) -> Vec<String> {
         changes.push("readiness.checks, in what is masked".to_owned());
     }
     changes
-}
-
-fn is_empty(file: &Path) -> bool {
-    fs::read(file).is_ok_and(|text| text.trim_ascii().is_empty())
 }
 
 /// Waits for a change, and until nothing has happened for [`DEBOUNCE`].

@@ -50,6 +50,7 @@ pub use load::{Loaded, Sources, check_log_filter, load, load_as};
 pub use postgres_url::PostgresUrl;
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
+    file::is_empty as file_is_empty,
     values::{LogFormat, Workers},
 };
 pub use reference::reference;

@@ -150,6 +150,12 @@ impl Process {
         self.client().get(target)
     }
 
+    /// Its number, by which the system knows it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal: `TERM`, `INT`, `HUP`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")

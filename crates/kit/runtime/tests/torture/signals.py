@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import fcntl
 import functools
 import os
 import pathlib
@@ -11,10 +12,14 @@ import signal
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator
 
 import common
 from common import Berth, free_port, short_or_long, trial, wait_until
 from stopping import all_of, said
+
+# It tells who holds a lease on a file that somebody waits for it.
+signal.signal(signal.SIGIO, signal.SIG_IGN)
 
 # How long after exec the handlers are there, in seconds: at best, and on a machine that is busy.
 SOON, LATE = 0.005, 0.2
@@ -116,31 +121,45 @@ def handlers(as_init: bool) -> str:
     return ", ".join(f"{number.name} {statistics.median(times) * 1000:.1f} ms" for number, times in took.items())
 
 
+@contextlib.contextmanager
+def held_back(file: pathlib.Path) -> Iterator[None]:
+    """Whoever opens the file inside waits until this has ended, as on a file system that hangs."""
+    with file.open() as lease:
+        fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        try:
+            yield
+        finally:
+            fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
 def slow_settings(as_init: bool) -> str:
-    """The settings are a pipe into which nobody writes at first."""
-    file = common.WORK / "slow.toml"
-    file.unlink(missing_ok=True)
-    os.mkfifo(file)
+    """The settings file does not open for a while."""
+    file = common.WORK / f"slow-{'init' if as_init else 'other'}.toml"
+    file.write_text('[app]\nname = "slow"\n')
     caught, ended = [], []
-    for write in [False] * short_or_long(3, 20) + [True]:
-        with Started(as_init, BERTH_CONFIG=str(file)) as server:
+    for _ in range(short_or_long(3, 20)):
+        with held_back(file), Started(as_init, BERTH_CONFIG=str(file)) as server:
             caught.append(server.caught_after(signal.SIGTERM, 1))
             assert caught[-1] < LATE, f"SIGTERM has no handler within {LATE} s"
-            if write:
-                # It waits for them, and nothing but that.
-                server.until(1.5)
-                assert server.ends(0) is None, "it does not wait for its settings"
-                with open(os.open(file, os.O_WRONLY | os.O_NONBLOCK), "w") as pipe:
-                    pipe.write('[app]\nname = "slow"\n')
-                wait_until(lambda: server.alive() and server.ask("/ready") == 200, "it does not start", 5)
-                server.stops(2, "after slow settings")
-            else:
-                server.until(0.3)
-                server.send(signal.SIGHUP)
-                server.until(0.4)
-                started = time.monotonic()
-                server.stops(0.5, "while the settings are read")
-                ended.append(time.monotonic() - started)
+            server.until(0.3)
+            server.send(signal.SIGHUP)
+            server.until(0.4)
+            started = time.monotonic()
+            server.stops(0.5, "while the settings are read")
+            ended.append(time.monotonic() - started)
+    with contextlib.ExitStack() as stack:
+        with held_back(file):
+            server = stack.enter_context(Started(as_init, BERTH_CONFIG=str(file)))
+            # It waits for them, and nothing but that.
+            server.until(1.5)
+            assert server.ends(0) is None, "it does not wait for its settings"
+        wait_until(lambda: server.alive() and server.ask("/ready") == 200, "it does not start", 5)
+        # And once more while it serves, which must not keep it from its signals.
+        with held_back(file):
+            server.send(signal.SIGHUP)
+            time.sleep(0.3)
+            assert server.ask("/ready") == 200, "it does not serve while its settings are read"
+            server.stops(2, "while the settings are read again")
     return f"a handler within {max(caught) * 1000:.1f} ms, and the end {max(ended) * 1000:.0f} ms after a SIGTERM"
 
 

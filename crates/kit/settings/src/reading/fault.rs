@@ -145,6 +145,9 @@ pub enum FileProblem {
     /// It is not a file.
     #[error("it is a directory; name the file in it")]
     Directory,
+    /// It is a pipe, a socket or a device: reading it may never end.
+    #[error("it is a pipe, a socket or a device; name a regular file")]
+    NotRegular,
     /// It is larger than 1 MiB.
     #[error("it is larger than 1 MiB, which no settings file needs to be")]
     TooLarge,

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
 use config::{ConfigError, File, FileFormat, Source as _, ValueKind};
 
-use super::fault::{Error, Fault, FileProblem, Origin};
+use super::fault::{Error, Fault, Origin};
+use super::file;
 use super::shown::{escape, quote};
 use crate::service_name::ServiceName;
 
@@ -23,7 +22,6 @@ pub(crate) const PLAIN: [(&str, &str); 4] = [
     ("VERSION", "app.version"),
 ];
 
-const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Far more than any settings need, far less than what overflows a 2 MiB stack.
 const MAX_YAML_INDENT: usize = 64;
 
@@ -62,7 +60,7 @@ pub(crate) fn defaults(service: ServiceName, version: &str) -> Layer {
 
 /// The file's leaves, or its one fault where it is not well-formed.
 pub(crate) fn file(service: ServiceName, path: &Path) -> Result<Result<Layer, Fault>, Error> {
-    let (text, format) = read(path).map_err(|problem| Error::File {
+    let (text, format) = file::read(path).map_err(|problem| Error::File {
         path: path.to_owned(),
         problem,
         variable: service.config_variable(),
@@ -97,33 +95,6 @@ pub(crate) fn environment(service: ServiceName, variables: &[(OsString, OsString
     }
     layer.extend(plain);
     layer
-}
-
-fn read(path: &Path) -> Result<(String, FileFormat), FileProblem> {
-    let extension = path
-        .extension()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_ascii_lowercase();
-    let format = match &*extension {
-        "toml" => FileFormat::Toml,
-        "yaml" | "yml" => FileFormat::Yaml,
-        _ => return Err(FileProblem::Extension),
-    };
-    let file = fs::File::open(path).map_err(FileProblem::Io)?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(FileProblem::Directory);
-    }
-    let mut bytes = Vec::new();
-    // Not the size that the metadata claim: a device or a pipe has none.
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(FileProblem::Io)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(FileProblem::TooLarge);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| FileProblem::NotUtf8)?;
-    Ok((text.trim_start_matches('\u{feff}').to_owned(), format))
 }
 
 fn parse(text: &str, format: FileFormat, origin: &Origin) -> Result<Layer, String> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod described;
 pub(crate) mod fault;
+pub(crate) mod file;
 pub(crate) mod layers;
 pub(crate) mod log_filter;
 pub(crate) mod meant;

@@ -1,3 +1,6 @@
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
 use super::*;
 
 #[test]
@@ -29,6 +32,12 @@ fn unreadable_files_say_what_to_do() {
     fs::write(path("large.yaml"), "#".repeat((1 << 20) + 1)).unwrap();
     fs::write(path("full.yaml"), "#".repeat(1 << 20)).unwrap();
     fs::write(path("a.json"), "{}").unwrap();
+    // Of no length that its metadata would betray.
+    let sparse = fs::File::create(path("sparse.toml")).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    symlink("/dev/zero", path("device.toml")).unwrap();
+    let made = Command::new("mkfifo").arg(path("pipe.toml")).status();
+    assert!(made.unwrap().success());
     let open = |path: &Path| {
         load(&Sources {
             service: BERTH,
@@ -45,6 +54,9 @@ fn unreadable_files_say_what_to_do() {
         ("dir.toml", "it is a directory"),
         ("bytes.toml", "it is not UTF-8"),
         ("large.yaml", "it is larger than 1 MiB"),
+        ("sparse.toml", "it is larger than 1 MiB"),
+        ("device.toml", "it is a pipe, a socket or a device"),
+        ("pipe.toml", "it is a pipe, a socket or a device"),
         ("a.json", "its name must end in .toml, .yaml or .yml"),
         ("noextension", "its name must end in"),
         ("", "its name must end in"),

@@ -8,10 +8,11 @@ mod sink;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use berth_kit_http::Temporary;
 use env_logger::{Logger, Target, WriteStyle};
 use log::LevelFilter;
 use prometheus::IntCounter;
@@ -66,22 +67,9 @@ pub struct Logging {
     lost: IntCounter,
     logger: Arc<ArcSwap<Logger>>,
     access: Arc<AccessLines>,
-    control: Arc<Mutex<Control>>,
-}
-
-/// What the logger was made from.
-struct Control {
-    settings: Options,
+    settings: Arc<Mutex<Options>>,
     /// A filter that stands in for that of the settings for a while.
-    instead: Option<Instead>,
-    /// How many of those there have been.
-    count: u64,
-}
-
-struct Instead {
-    filter: String,
-    until: Instant,
-    number: u64,
+    instead: Arc<Temporary<String>>,
 }
 
 /// Which records are written.
@@ -135,62 +123,40 @@ impl Logging {
             lost,
             logger,
             access,
-            control: Arc::new(Mutex::new(Control {
-                settings: settings.clone(),
-                instead: None,
-                count: 0,
-            })),
+            settings: Arc::new(Mutex::new(settings.clone())),
+            instead: Arc::default(),
         })
     }
 
     /// Logs by other settings from now on. A filter that stands in for theirs stays for its time.
     pub fn change(&self, settings: &Options) {
-        let mut control = self.control();
-        control.settings = settings.clone();
-        self.switch(&control);
+        settings.clone_into(&mut self.settings());
+        self.switch();
     }
 
-    /// Writes by `filter`, which has been checked, for so long. Returns the number by which
-    /// [`revert`](Self::revert) knows it.
-    #[must_use = "it is what reverts this"]
-    pub fn filter_for(&self, filter: String, lasts: Duration) -> u64 {
-        let mut control = self.control();
-        control.count += 1;
-        let number = control.count;
-        control.instead = Some(Instead {
-            filter,
-            until: Instant::now() + lasts,
-            number,
-        });
-        self.switch(&control);
-        number
+    /// Writes by `filter`, which has been checked, for so long. To be called in an actix runtime.
+    pub fn filter_for(&self, filter: String, lasts: Duration) {
+        let this = self.clone();
+        self.instead.set(filter, lasts, move || this.reverted());
+        self.switch();
     }
 
-    /// Back to the filter of the settings; with a number, only if no other filter has come since.
-    #[must_use]
-    pub fn revert(&self, number: Option<u64>) -> bool {
-        let mut control = self.control();
-        let reverts = control
-            .instead
-            .as_ref()
-            .is_some_and(|instead| number.is_none_or(|number| number == instead.number));
-        if reverts {
-            control.instead = None;
-            self.switch(&control);
+    /// Back to the filter of the settings.
+    pub fn revert(&self) {
+        if self.instead.end() {
+            self.reverted();
         }
-        reverts
     }
 
     /// The filter now.
     #[must_use]
     pub fn filter(&self) -> Filter {
-        let control = self.control();
-        let settings = control.settings.filter.clone();
-        match &control.instead {
+        let settings = self.settings().filter.clone();
+        match self.instead.get() {
             Some(instead) => Filter {
-                current: instead.filter.clone(),
+                current: instead.value.clone(),
                 settings,
-                left: Some(instead.until.saturating_duration_since(Instant::now())),
+                left: Some(instead.left()),
             },
             None => Filter {
                 current: settings.clone(),
@@ -200,21 +166,32 @@ impl Logging {
         }
     }
 
-    fn switch(&self, control: &Control) {
-        let filter = control
-            .instead
+    fn reverted(&self) {
+        self.switch();
+        log::warn!(
+            "log filter of the settings again: {}",
+            self.settings().filter
+        );
+    }
+
+    /// Has the filter and the format of the moment in force.
+    fn switch(&self) {
+        // Held to the end, so that of two changes at once the later one stays.
+        let settings = self.settings();
+        let instead = self.instead.get();
+        let filter = instead
             .as_ref()
-            .map_or(&control.settings.filter, |instead| &instead.filter);
-        let next = logger(&self.sink, filter, control.settings.format);
+            .map_or(&settings.filter, |instead| &instead.value);
+        let next = logger(&self.sink, filter, settings.format);
         let level = next.filter();
-        self.access.change(&control.settings, filter, &next);
+        self.access.change(&settings, filter, &next);
         self.logger.store(Arc::new(next));
         log::set_max_level(level);
     }
 
-    fn control(&self) -> MutexGuard<'_, Control> {
-        // It is whole between any two statements, so a panic elsewhere cannot spoil it.
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    fn settings(&self) -> MutexGuard<'_, Options> {
+        // They are whole between any two statements, so a panic elsewhere cannot spoil them.
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The way into the log for the lines of requests.

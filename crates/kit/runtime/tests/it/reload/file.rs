@@ -14,7 +14,7 @@ use std::{
 
 use berth_testkit::eventually;
 
-use crate::process::Berth;
+use crate::process::{Berth, berth};
 
 use super::{Mount, reloads, sample, serve};
 
@@ -252,20 +252,52 @@ fn a_hundred_swaps_under_load_fail_no_request() {
 }
 
 #[test]
-fn a_file_that_hangs_does_not_keep_the_process_from_its_end() {
+fn what_is_no_regular_file_is_refused_at_once_and_the_next_file_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    fs::write(&file, "[log]\nformat = \"text\"\n").unwrap();
+    let mut server = serve(&file, &[]);
+
+    // Whoever opens a pipe waits for somebody who writes to it; a sparse file is as long as it likes to be.
+    fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    server.wait_for_log("it is a pipe, a socket or a device; name a regular file");
+    let sparse = fs::File::create(folder.path().join("sparse")).unwrap();
+    sparse.set_len(600 << 20).unwrap();
+    fs::rename(folder.path().join("sparse"), &file).unwrap();
+    server.wait_for_log("it is larger than 1 MiB");
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let peak = peak
+        .and_then(|line| line.split_whitespace().nth(1))
+        .unwrap();
+    assert!(
+        peak.parse::<u32>().unwrap() < 100_000,
+        "{peak} kB of memory"
+    );
+
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "[log]\nfilter = \"debug\"\n").unwrap();
+    server.wait_for_log("log.filter = \"debug\"");
+    server.stop();
+}
+
+#[test]
+fn a_pipe_as_settings_file_ends_the_start_and_the_check() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings.toml");
     let made = Command::new("mkfifo").arg(&file).status().unwrap();
     assert!(made.success());
-    // A pipe can be read to its end once; whoever opens it again waits for somebody who writes.
-    let written = file.clone();
-    let writer = thread::spawn(move || fs::write(written, "[log]\nformat = \"text\"\n").unwrap());
-    let mut server = serve(&file, &[]);
-    writer.join().unwrap();
-    // The look at the file right after the start hangs.
-    thread::sleep(Duration::from_millis(300));
-    assert!(server.is_running());
-    server.stop();
+    for arguments in [&["check"][..], &[]] {
+        let output = berth(&[("BERTH_CONFIG", file.to_str().unwrap())])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("it is a pipe"), "{told}");
+    }
 }
 
 /// They wait for a restart, which would not come up.
