@@ -12,9 +12,11 @@ is left out; what Docker alone knows of an image (HEALTHCHECK) stays.
 
 import gzip
 import hashlib
+import io
 import json
 import pathlib
 import sys
+import tarfile
 import zlib
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -57,6 +59,10 @@ class Layout:
         return descriptor["digest"]
 
 
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def packed(tar: bytes) -> bytes:
     """Compressed, without a time and a name."""
     return gzip.compress(tar, compresslevel=9, mtime=0)
@@ -66,18 +72,33 @@ def unpacked(blob: bytes) -> bytes:
     return zlib.decompress(blob, wbits=31) if blob[:2] == b"\x1f\x8b" else blob
 
 
+def plain(tar: bytes) -> bytes:
+    """A layer whose archive says of each file what an image needs, in one order: engines write other headers."""
+    packed_again = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(tar)) as source, \
+            tarfile.open(fileobj=packed_again, mode="w", format=tarfile.PAX_FORMAT) as target:
+        for member in sorted(source.getmembers(), key=lambda member: member.name):
+            content = source.extractfile(member) if member.isreg() else None
+            member.uname = member.gname = ""
+            member.mtime = int(member.mtime)
+            member.pax_headers = {key: value for key, value in member.pax_headers.items()
+                                  if key.startswith("SCHILY.xattr.")}
+            target.addfile(member, content)
+    return packed_again.getvalue()
+
+
 def normal(folder: pathlib.Path, layout: Layout, annotations: dict[str, str]) -> str:
     source = json.loads((folder / "manifest.json").read_bytes())
     blob = lambda descriptor: (folder / descriptor["digest"].removeprefix("sha256:")).read_bytes()  # noqa: E731
     given = json.loads(blob(source["config"]))
-    layers, diffs = [], []
-    for descriptor in source["layers"]:
-        tar = unpacked(blob(descriptor))
-        diffs.append(f"sha256:{hashlib.sha256(tar).hexdigest()}")
-        layers.append(layout.add(LAYER, packed(tar)))
-    if diffs != given["rootfs"]["diff_ids"]:
+    tars = [unpacked(blob(descriptor)) for descriptor in source["layers"]]
+    if [digest_of(tar) for tar in tars] != given["rootfs"]["diff_ids"]:
         sys.exit(f"oci: the layers in {folder} are not those that its configuration names")
+    # The last one is ours, and of the engine that has built it; those below are the base image's.
+    tars[-1] = plain(tars[-1])
+    layers = [layout.add(LAYER, packed(tar)) for tar in tars]
     config = {key: given[key] for key in KEPT if given.get(key)}
+    config["rootfs"] = {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]}
     config["config"] = {key: value for key, value in given["config"].items() if key in KEPT_CONFIG and value}
     # Which version of an engine has built it is the engine's own, too.
     labels = {name: value for name, value in config["config"].get("Labels", {}).items()
