@@ -4,6 +4,9 @@ engine := env('ENGINE', 'docker')
 # What tries the kit.
 import 'crates/kit/kit.just'
 
+# What publishes a version.
+import 'release/release.just'
+
 # What is Berth's own, and no service's.
 import? 'scripts/berth.just'
 
@@ -42,6 +45,10 @@ lint:
     cargo clippy -p berth -p berth-kit --all-targets --all-features --locked -- -D warnings
     cargo clippy -p berth -p berth-kit --all-targets --no-default-features --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
+# actionlint, zizmor and rules of our own for .github/workflows.
+lint-workflows:
+    .ci/workflows
 
 # Build target/berth: one static, stripped file that needs nothing of the system it runs on.
 build-static:
@@ -92,7 +99,7 @@ push-image registry tag="berth:dev":
 test-image:
     docker/test-image.sh
 
-# Build the static binary in two places and compare them byte for byte; the first may be given.
+# Build the static binary in two places, and the image around each: the same to the byte. The first may be given.
 test-reproducible *binary:
     docker/test-reproducible.sh {{ binary }}
 
@@ -111,6 +118,11 @@ rollout overlay="dev":
 # Try deploy/ without a cluster: schemas, security, chart, rules, dashboard, recipes, a rollout under load.
 test-deploy *parts:
     deploy/test.sh {{ parts }}
+
+# Deploy to the kind cluster that kubectl talks to, by kustomize or helm, and replace its pods under load.
+test-cluster way="kustomize":
+    .ci/need wrk wrk
+    python3 deploy/tests/cluster.py {{ way }}
 
 # Write target/berth.cdx.json: what the binary is made of, as CycloneDX.
 sbom:
@@ -132,6 +144,14 @@ audit:
         echo "advisories: NOT checked, their database cannot be fetched from here" >&2
     fi
 
-# Everything that CI checks.
-check:
-    .ci/run
+# What a scanner knows of the image: vulnerabilities for which there is a fix. Needs grype, and its database.
+scan-image tag="berth:dev":
+    grype {{ tag }} --only-fixed --fail-on medium
+
+# Run .githooks/pre-commit before each commit of this clone: formatting, and lints of what is cheap to lint.
+hooks:
+    git config core.hooksPath .githooks
+
+# Everything that CI checks, or the parts of it that are named; `just check --list` lists them.
+check *parts:
+    .ci/run {{ parts }}

@@ -49,6 +49,12 @@ source_url=$(git remote get-url origin 2>/dev/null || true)
 case $source_url in
     https://*@* | /* | .* | "") source_url=unknown ;;
 esac
+# One form, however it was cloned: two builds of a commit are to be the same.
+case $source_url in
+    ssh://git@*) source_url=https://${source_url#ssh://git@} ;;
+    git@*:*) source_url=https://$(sed 's/^git@\([^:]*\):/\1\//' <<<"$source_url") ;;
+esac
+source_url=${source_url%.git}
 
 args=(
     --file docker/Dockerfile --tag "$tag"

@@ -19,12 +19,15 @@ import tomllib
 BERTH = pathlib.Path(__file__).resolve().parent.parent
 
 # Of no use to a service: what measures Berth, shows it, and makes services of it.
-LEFT_OUT = (".ci/kit", ".ci/nightly", "CHANGELOG.md", "README.md",
+LEFT_OUT = (".ci/kit", ".ci/nightly", ".github/workflows/nightly.yml", ".github/workflows/semver.yml",
+            "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "README.md",
             "crates/bench/", "crates/fuzz/", "examples/", "scripts/")
+# What a service has in their place.
+INSTEAD = ("CHANGELOG.md", "README.md")
 # The kit's, to the byte.
 KIT = "crates/kit/"
 # Where a word with a capital names the service; elsewhere it names the kit.
-DEPLOYED = ("deploy/", "docker/", "README.md")
+DEPLOYED = ("deploy/", "docker/", "release/", "README.md")
 # A line of a file that the service has, but for this line.
 OF_BERTHS_OWN = "# of Berth's own"
 
@@ -127,7 +130,7 @@ def pattern() -> re.Pattern:
 def write(name: Name, folder: pathlib.Path) -> None:
     listed = run(BERTH, "git", "ls-files", "-z").split("\0")
     sources = {path: BERTH / path for path in listed if path and not path.startswith(LEFT_OUT)}
-    sources["README.md"] = BERTH / "scripts" / "README.md"
+    sources |= {path: BERTH / "scripts" / path for path in INSTEAD}
     for path, source in sources.items():
         is_kits = path.startswith(KIT)
         target = folder / (path if is_kits else name.renamed(path, names_service=False))

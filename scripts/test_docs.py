@@ -56,8 +56,10 @@ faults: list[str] = []
 
 def documents() -> list[pathlib.Path]:
     """Every page that people read."""
-    pages = [README, ROOT / "CHANGELOG.md", SERVICE_README]
-    for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("deploy", "charts/*/README.md"), ("examples", "**/README.md")]:
+    pages = [README, SERVICE_README]
+    pages += [ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY")]
+    for folder, pattern in [("docs", "**/*.md"), ("deploy", "*.md"), ("deploy", "charts/*/README.md"),
+                            ("examples", "**/README.md")]:
         pages += sorted((ROOT / folder).glob(pattern))
     return [page for page in pages if page.exists()]
 

@@ -106,11 +106,30 @@ class Copy(unittest.TestCase):
                 if path.startswith(new.DEPLOYED):
                     self.assertNotIn("Berth", text, path)
 
+    def test_2_its_workflows_are_its_own(self):
+        workflows = sorted(path.name for path in (self.copy / ".github/workflows").iterdir())
+        self.assertEqual(workflows, ["audit.yml", "ci.yml", "e2e.yml", "release.yml"])
+        # Complete, too: with the parts that a service has.
+        self.assertIn("workflows hold to our rules", run(self.copy, "just", "lint-workflows"))
+        parts = run(self.copy, ".ci/run", "--list").split()
+        self.assertIn("deploy", parts)
+        self.assertNotIn("torture", parts)
+        own = (self.copy / ".github/dependabot.yml").read_text() + (self.copy / ".github/workflows/ci.yml").read_text()
+        for word in ("crates/bench", "examples/orders", "torture", new.OF_BERTHS_OWN):
+            self.assertNotIn(word, own)
+        for path in (".editorconfig", ".devcontainer/devcontainer.json", ".githooks/pre-commit", "SECURITY.md",
+                     "CHANGELOG.md", ".github/pull_request_template.md", ".github/ISSUE_TEMPLATE/bug.yml"):
+            self.assertTrue((self.copy / path).exists(), path)
+        for path in ("CONTRIBUTING.md", "CODE_OF_CONDUCT.md"):
+            self.assertFalse((self.copy / path).exists(), path)
+        self.assertIn("the tag is to be v0.1.0", run(self.copy, "just", "release-check", "v9.9.9", code=1))
+
     def test_2_the_checks_of_the_copy_pass(self):
         # The kit is the same to the byte: what would be found in the copy's, is found here.
         if ALL:
             run(self.copy, "just", "lint")
             run(self.copy, "cargo", "test", "--workspace", "--locked")
+            run(self.copy, "just", "test-release")
         else:
             own = ["--workspace", "--locked", "--test", "service", "--test", "settings"]
             run(self.copy, "cargo", "fmt", "--all", "--check")
