@@ -56,7 +56,7 @@ chart() {
 
 observability() {
     .ci/need prometheus prometheus
-    python3 deploy/tests/observability.py
+    (cd deploy/tests && python3 -m unittest observability.scraped observability.rehearsal observability.files)
 }
 
 recipes() { python3 deploy/tests/recipes.py; }

@@ -1,6 +1,5 @@
 """Rules, alerts and dashboard against a real Prometheus that scrapes the real binary."""
 
-import contextlib
 import http.client
 import json
 import math
@@ -16,60 +15,11 @@ import promql_parser as promql
 import yaml
 
 from common import DEPLOY, PROGRAM, WORK, kustomize, settings_of
+from observability.rules import ALERTS, DASHBOARD, PROMETHEUS, RECORDS, RULES, metrics_and_labels, panels, substituted
 from processes import clean_environment, free_port, get, wait_for
-
-PROMETHEUS = DEPLOY / "prometheus"
-RULE_FILES = sorted((PROMETHEUS / "rules").glob("*.yml"))
-GROUPS = [g for file in RULE_FILES for g in yaml.safe_load(file.read_text())["groups"]]
-RULES = [rule for group in GROUPS for rule in group["rules"]]
-ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-RECORDS = {rule["record"] for rule in RULES if "record" in rule}
-DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "berth.json").read_text())
 
 # How long the load runs: rates need several scrapes, and they come once a second.
 LOAD_SECONDS = 12
-
-# What Grafana would put in.
-VARIABLES = {"$__rate_interval": "10s", "$namespace": ".+", "$probes": "/health|/ready.*"}
-
-
-def substituted(expr: str) -> str:
-    for name, value in VARIABLES.items():
-        expr = expr.replace(name, value)
-    assert "$" not in expr, f"a variable without a value in {expr}"
-    return expr
-
-
-def panels() -> list[tuple[str, str]]:
-    """Title and query of each target of each panel."""
-    found = [(panel["title"], substituted(target["expr"]))
-             for panel in DASHBOARD["panels"] if panel["type"] != "row"
-             for target in panel["targets"]]
-    assert len(found) > 20
-    return found
-
-
-def metrics_and_labels(node, by=()):
-    """Every selector in a query, with the labels that what is around it groups or matches by."""
-    if isinstance(node, promql.VectorSelector):
-        # `absent` has nothing to show the name of a label on.
-        names = {matcher.name for matcher in node.matchers.matchers}
-        yield node, names | set(by)
-    elif isinstance(node, promql.MatrixSelector):
-        yield from metrics_and_labels(node.vector_selector, by)
-    elif isinstance(node, promql.AggregateExpr):
-        inner = set(node.modifier.labels) if node.modifier else set()
-        yield from metrics_and_labels(node.expr, inner)
-    elif isinstance(node, promql.BinaryExpr):
-        yield from metrics_and_labels(node.lhs, by)
-        yield from metrics_and_labels(node.rhs, by)
-    elif isinstance(node, promql.Call):
-        for argument in node.args:
-            yield from metrics_and_labels(argument, by)
-    elif isinstance(node, (promql.ParenExpr, promql.UnaryExpr, promql.SubqueryExpr)):
-        yield from metrics_and_labels(node.expr, by)
-    else:
-        assert isinstance(node, (promql.NumberLiteral, promql.StringLiteral)), type(node)
 
 
 class Load(threading.Thread):
@@ -256,150 +206,3 @@ class Observability(unittest.TestCase):
         text = get(f"http://127.0.0.1:{self.private}/metrics")[1]
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
-
-
-class Rehearsal(unittest.TestCase):
-    """Faults on purpose, and the alert that they are to rehearse."""
-
-    # The windows of the rules, and what stands for them here.
-    WINDOWS = {"5m": "5s", "30m": "10s", "1h": "15s", "6h": "30s", "3d": "60s"}
-    ALERT = "BerthAvailabilityFastBurn"
-
-    def setUp(self):
-        self.folder = WORK / "rehearsal"
-        shutil.rmtree(self.folder, ignore_errors=True)
-        (self.folder / "rules").mkdir(parents=True)
-        self.port, self.private, self.prometheus = free_port(), free_port(), free_port()
-        for file in RULE_FILES:
-            text = re.sub(r"\[(\w+)\]", lambda m: f"[{self.WINDOWS.get(m[1], m[1])}]", file.read_text())
-            (self.folder / "rules" / file.name).write_text(text)
-        config = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [f"{self.folder}/rules/*.yml"],
-            "scrape_configs": [{"job_name": "berth", "static_configs": [
-                {"targets": [f"127.0.0.1:{self.private}"], "labels": {"namespace": "here"}}]}],
-        }
-        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        settings = self.folder / "settings.toml"
-        settings.write_text(settings_of(kustomize(DEPLOY / "overlays" / "dev"))["data"]["settings.toml"])
-        self.run_beside("berth", [PROGRAM, "--config", settings],
-                        f"http://127.0.0.1:{self.private}/ready",
-                        clean_environment(PORT=str(self.port), BERTH__MANAGEMENT__PORT=str(self.private)))
-        self.run_beside("prometheus", [
-            "prometheus", f"--config.file={self.folder}/prometheus.yml",
-            f"--storage.tsdb.path={self.folder}/data", f"--web.listen-address=127.0.0.1:{self.prometheus}",
-        ], f"http://127.0.0.1:{self.prometheus}/-/ready", None)
-
-    def run_beside(self, name, command, url, env):
-        log = open(self.folder / f"{name}.log", "w")
-        self.addCleanup(log.close)
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        self.addCleanup(process.wait, timeout=30)
-        self.addCleanup(process.terminate)
-        wait_for(url, process)
-
-    def firing(self) -> set[str]:
-        body = get(f"http://127.0.0.1:{self.prometheus}/api/v1/alerts")[1]
-        return {alert["labels"]["alertname"] for alert in json.loads(body)["data"]["alerts"]
-                if alert["state"] == "firing"}
-
-    def faults(self, method: str, body=None) -> dict:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.private)) as connection:
-            connection.request(method, "/faults", body and json.dumps(body))
-            answer = connection.getresponse()
-            self.assertEqual(answer.status, 200)
-            return json.loads(answer.read())
-
-    def load(self, seconds: float, until=lambda: False) -> tuple[int, int]:
-        """Some 200 requests a second; how many there were, and how many failed."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        self.addCleanup(connection.close)
-        end, sent, failed = time.monotonic() + seconds, 0, 0
-        while time.monotonic() < end:
-            for _ in range(20):
-                connection.request("GET", "/api/v1/hello")
-                answer = connection.getresponse()
-                answer.read()
-                sent, failed = sent + 1, failed + (answer.status == 503)
-            time.sleep(0.1)
-            if until():
-                break
-        return sent, failed
-
-    def test_a_fifth_of_errors_pages_and_their_end_ends_it(self):
-        self.assertEqual(self.load(8)[1], 0)
-        self.assertEqual(self.firing(), set())
-
-        start = time.monotonic()
-        self.faults("PUT", {"share": 20, "status": 503, "endpoints": ["/api/v1/hello"], "for": "5m"})
-        sent, failed = self.load(40, lambda: self.ALERT in self.firing())
-        fired = time.monotonic() - start
-        firing = self.firing()
-        self.assertIn(self.ALERT, firing)
-        self.assertTrue(0.1 < failed / sent < 0.3, (sent, failed))
-        # Errors are not slowness, and the pod is as ready as before.
-        self.assertEqual({name for name in firing if "Availability" not in name}, set())
-        self.assertEqual(get(f"http://127.0.0.1:{self.port}/ready")[0], 200)
-        text = get(f"http://127.0.0.1:{self.private}/metrics")[1]
-        self.assertIn(f'berth_faults_injected_total{{endpoint="/api/v1/hello",kind="error"}} {failed}\n', text)
-
-        start = time.monotonic()
-        self.assertEqual(self.faults("DELETE"), {"active": False})
-        sent, failed = self.load(40, lambda: self.ALERT not in self.firing())
-        self.assertEqual(failed, 0)
-        self.assertNotIn(self.ALERT, self.firing())
-        print(f"\n{self.ALERT}, windows of 15 s and 5 s: fired {fired:.1f} s after 20 % errors began, "
-              f"ended {time.monotonic() - start:.1f} s after they did", flush=True)
-
-
-class Files(unittest.TestCase):
-    def promtool(self, *arguments):
-        done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
-
-    def test_promtool_accepts_configuration_and_rules(self):
-        out = self.promtool("check", "config", PROMETHEUS / "prometheus.yml")
-        self.assertIn(f"{len(ALERTS)} rules found", out)
-        self.promtool("check", "rules", *RULE_FILES)
-
-    def test_the_rules_do_what_their_cases_say(self):
-        self.promtool("test", "rules", *sorted((PROMETHEUS / "tests").glob("*.yml")))
-
-    def test_every_alert_has_a_case_that_fires_and_one_that_stays_silent(self):
-        fires, silent = set(), set()
-        for file in (PROMETHEUS / "tests").glob("*.yml"):
-            for case in yaml.safe_load(file.read_text())["tests"]:
-                for check in case.get("alert_rule_test", []):
-                    (fires if check["exp_alerts"] else silent).add(check["alertname"])
-        self.assertEqual(fires, set(ALERTS))
-        self.assertEqual(silent, set(ALERTS))
-
-    def test_every_alert_says_what_it_is_and_has_a_page_in_the_runbook(self):
-        headings = {line.removeprefix("## ").strip().lower()
-                    for line in (DEPLOY / "RUNBOOK.md").read_text().splitlines()
-                    if line.startswith("## ")}
-        for name, rule in ALERTS.items():
-            with self.subTest(name):
-                self.assertIn(rule["labels"]["severity"], ("page", "ticket"))
-                self.assertEqual(set(rule["annotations"]), {"summary", "description", "runbook_url"})
-                self.assertEqual(rule["annotations"]["runbook_url"], f"RUNBOOK.md#{name.lower()}")
-                self.assertIn(name.lower(), headings)
-        self.assertLessEqual({h for h in headings if h.startswith("berth")},
-                             {name.lower() for name in ALERTS})
-
-    def test_the_dashboard_is_whole(self):
-        ids = [panel["id"] for panel in DASHBOARD["panels"]]
-        self.assertEqual(len(ids), len(set(ids)))
-        for panel in DASHBOARD["panels"]:
-            place = panel["gridPos"]
-            self.assertLessEqual(place["x"] + place["w"], 24, panel["title"])
-            if panel["type"] != "row":
-                self.assertTrue(panel["description"])
-        named = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
-        used = set(re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD))) - {"__rate_interval", "__all"}
-        self.assertEqual(used, named)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -182,8 +182,8 @@ impl Survey {
             let (Some(later), Some(before)) = (route(pattern), route(by)) else {
                 continue;
             };
-            // Where guards ask for more than a method, nobody knows.
-            if before.is_guarded {
+            // Where guards ask for more than a method, nobody knows; nor what a form of its own leaves.
+            if before.is_guarded || has_form(by) {
                 continue;
             }
             let answers = before.answers();
@@ -308,6 +308,11 @@ fn unreachable(node: &IntrospectionNode) -> Option<String> {
         return Some(node.full_path.clone());
     }
     node.children.iter().find_map(unreachable)
+}
+
+/// Whether a parameter of this pattern takes some values and not others: `{id:[0-9]+}`, and not `{path:.*}`.
+fn has_form(pattern: &str) -> bool {
+    pattern.replace(":.*}", "}").contains(':')
 }
 
 fn is_of_methods(guard: &GuardReport) -> bool {

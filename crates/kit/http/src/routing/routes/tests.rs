@@ -195,6 +195,20 @@ async fn a_handler_that_is_never_reached_is_refused() {
 }
 
 #[utoipa::path(responses((status = 200)))]
+#[get("/orders/{name:[a-z-]+}")]
+async fn named(name: web::Path<String>) -> impl Responder {
+    name.into_inner()
+}
+
+#[actix_web::test]
+async fn what_some_values_alone_take_is_left_for_the_others() {
+    let routes = Routes::new(|cfg| {
+        cfg.service(named).service(show);
+    });
+    assert!(routes.survey().await.is_ok(), "{:?}", routes.survey().await);
+}
+
+#[utoipa::path(responses((status = 200)))]
 #[get("/{kind}/export")]
 async fn export_of(kind: web::Path<String>) -> impl Responder {
     kind.into_inner()
