@@ -79,8 +79,8 @@ pub use runtime::{Build, Runtime};
 /// # /*
 /// let info = berth_kit::build_info!();
 /// # */
-/// let document = openapi(info, Routes::new(|_| ()), &[("SHOP__DEBUG__ROUTES", "true")])?;
-/// assert!(document["paths"]["/debug/headers"].is_object());
+/// let document = openapi(info, Routes::new(|_| ()), &[("SHOP__METRICS__PATH", "/scrape")])?;
+/// assert!(document["paths"]["/scrape"].is_object());
 /// # Ok::<(), berth_kit::anyhow::Error>(())
 /// ```
 ///
