@@ -96,7 +96,7 @@ def build(path: pathlib.Path, body: str) -> None:
         lines, _, functions = in_routes.partition("\n\n")
         served = re.search(r"^    cfg\.service.*\n", path.read_text(), re.M)[0]
         replace(path, served, lines.split("\n", 1)[1] + "\n")
-        path.write_text(f"{path.read_text().split('#[cfg(test)]')[0]}{functions}")
+        replace(path, "#[cfg(test)]", f"{functions}\n#[cfg(test)]")
 
 
 def replace(path: pathlib.Path, old: str, new: str) -> None:
