@@ -112,9 +112,15 @@ fn reply(question: &[u8], zone: Zone, by_tcp: bool) -> (Vec<Vec<u8>>, String) {
 /// Starts a name server at this address, with any port or the given one.
 async fn serve(address: &str, port: u16, zone: Zone) -> (u16, Asked) {
     let asked = Asked::default();
-    let udp = UdpSocket::bind((address, port)).await.unwrap();
+    // The system draws a port that is free for UDP, and may be taken for TCP.
+    let (udp, tcp) = loop {
+        let udp = UdpSocket::bind((address, port)).await.unwrap();
+        match TcpListener::bind(udp.local_addr().unwrap()).await {
+            Ok(tcp) => break (udp, tcp),
+            Err(error) => assert_eq!(port, 0, "{error}"),
+        }
+    };
     let port = udp.local_addr().unwrap().port();
-    let tcp = TcpListener::bind((address, port)).await.unwrap();
     let noted = Arc::clone(&asked);
     tokio::spawn(async move {
         let mut question = [0; 512];
