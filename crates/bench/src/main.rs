@@ -16,6 +16,7 @@ use actix_rt::System;
 use actix_web::{App, HttpServer, middleware::Logger, web};
 use actix_web_prom::PrometheusMetricsBuilder;
 use anyhow::{Context as _, anyhow, bail};
+use berth_config::Hello;
 use berth_handlers::hello;
 use berth_kit::BuildInfo;
 use berth_metrics::Metrics;
@@ -35,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     }
     let info = web::Data::new(info());
     let own = web::Data::new(Metrics::new()?);
+    let hello = web::Data::new(Hello::default());
     let at = ("127.0.0.1", port);
     System::new().block_on(async move {
         let server = match kind.as_str() {
@@ -42,6 +44,7 @@ fn main() -> anyhow::Result<()> {
                 App::new()
                     .app_data(info.clone())
                     .app_data(own.clone())
+                    .app_data(hello.clone())
                     .service(hello::hello)
             })
             .workers(workers)
@@ -59,6 +62,7 @@ fn main() -> anyhow::Result<()> {
                     App::new()
                         .app_data(info.clone())
                         .app_data(own.clone())
+                        .app_data(hello.clone())
                         .wrap(metrics.clone())
                         .wrap(Logger::default())
                         .service(hello::hello)
