@@ -23,8 +23,9 @@ fn an_idle_connection_is_closed_after_its_time_and_not_before() {
     }
     let mut idle = server.client();
     assert_eq!(idle.get("/health").status, 200);
-    assert_eq!(idle.get("/health").status, 200);
+    // It may be idle a moment before the client has its answer.
     let last = Instant::now();
+    assert_eq!(idle.get("/health").status, 200);
     assert!(idle.is_closed());
     assert!(last.elapsed() >= keep_alive, "{:?}", last.elapsed());
 
