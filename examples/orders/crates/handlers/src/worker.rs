@@ -100,9 +100,11 @@ impl Worker {
 }
 
 // `now()` would be the beginning of the transaction, and the payment service has been waited for since.
-const CONFIRM: &str = "UPDATE orders SET status = 'confirmed', version = version + 1, updated_at = clock_timestamp() WHERE id = $1";
+const CONFIRM: &str = "UPDATE orders SET status = 'confirmed', version = version + 1, \
+     updated_at = clock_timestamp() WHERE id = $1";
 
-const REJECT: &str = "UPDATE orders SET status = 'rejected', version = version + 1, updated_at = clock_timestamp() WHERE id = $1";
+const REJECT: &str = "UPDATE orders SET status = 'rejected', version = version + 1, \
+     updated_at = clock_timestamp() WHERE id = $1";
 
 /// A second, then twice as long each time, up to five minutes; give or take, so that not all come back at once.
 const PUT_OFF: &str = "UPDATE orders SET attempts = attempts + 1, due_at = clock_timestamp() + (0.5 + random()) \
