@@ -228,7 +228,9 @@ cp -r Cargo.toml Cargo.lock crates docker .dockerignore "$work/clone/"
 started=$SECONDS
 (
     cd "$work/clone"
-    sed -i "s/\"Hello, {name}!\"/\"$greeting, {name}!\"/" crates/handlers/src/hello.rs
+    sed -i "s/, {name}!\"/, {name}! $greeting\"/" crates/handlers/src/hello.rs
+    grep -q "$greeting" crates/handlers/src/hello.rs ||
+        { echo "crates/handlers/src/hello.rs has no ', {name}!\"' that could be changed; what it has instead belongs here" >&2; exit 1; }
     # Older than anything that was built: only what is in a file may count, not its time.
     find crates -exec touch -d 2001-01-01 {} +
     build "$changed" "$work/rebuild.log"
@@ -236,7 +238,7 @@ started=$SECONDS
 rebuild=$((SECONDS - started))
 port=$(free_port)
 id=$(run "$changed" "$port")
-check "the rebuilt image answers with the new string" answers "$port" '/api/v1/hello?name=Ada' "$greeting, Ada!"
+check "the rebuilt image answers with the new string" answers "$port" '/api/v1/hello?name=Ada' ", Ada! $greeting"
 compiled=$(grep -oE 'Compiling [a-z0-9_-]+ v' "$work/rebuild.log" | awk '{print $2}' | sort -u | xargs || true)
 members=$(cargo tree --locked --package berth --edges normal,build --prefix none |
     sed -n 's| v[^ ]* (/.*||p' | sort -u | xargs)
