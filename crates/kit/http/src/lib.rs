@@ -55,7 +55,9 @@ mod temporary;
 
 use actix_web::{HttpRequest, web};
 
-pub use boundary::{Boundary, body::Limits, limits::RouteLimits, timeout::Timeout};
+pub use boundary::{
+    Boundary, body::Limits, limits::RouteLimits, shedding::Shedding, timeout::Timeout,
+};
 pub use build_info::BuildInfo;
 pub use extract::{
     query::{Query, QueryError},

@@ -5,7 +5,15 @@
     reason = "a helper that fails has failed its test"
 )]
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpMessage as _, HttpResponse, Responder, delete,
@@ -19,8 +27,9 @@ use actix_web::{
 };
 use berth_kit_http::{
     Boundary, Limits, Observe, Observed, Outcome, Problem, RequestContext, RouteLimits, RouteTable,
-    Routes, ServiceConfig, Timeout, TrustedProxies, configure,
+    Routes, ServiceConfig, Shedding, Timeout, TrustedProxies, configure,
 };
+use berth_kit_memory::{Budget, Limit};
 use futures_util::StreamExt as _;
 
 /// Remembers under which route, and with which status, each request has ended.
@@ -43,10 +52,19 @@ async fn ask(
     mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static,
     request: TestRequest,
 ) -> (HttpResponse<web::Bytes>, (String, u16)) {
+    ask_with(None, mount, request).await
+}
+
+async fn ask_with(
+    shedding: Option<Shedding>,
+    mount: impl Fn(&mut ServiceConfig<'_>) + Send + Sync + 'static,
+    request: TestRequest,
+) -> (HttpResponse<web::Bytes>, (String, u16)) {
     let routes = Routes::new(mount);
     let table = RouteTable::new(routes.survey().await.unwrap().routes, None);
     let table = Arc::new(table);
     let limits = Limits {
+        shedding,
         max_body_bytes: 10,
         timeout: Timeout::new(Duration::from_millis(200)),
     };
@@ -210,4 +228,39 @@ async fn every_method_of_a_path_is_allowed_whichever_route_has_it() {
     let (answer, counted) = ask(odd_ones, TestRequest::put().uri("/nothing")).await;
     assert_eq!(answer.status(), 404);
     assert_eq!(counted, ("unmatched".to_owned(), 404));
+}
+
+/// For a process that uses more than it may, but for one route; and how many requests were refused.
+fn without_memory(exempt: &str) -> (Option<Shedding>, Arc<AtomicUsize>) {
+    let refused = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&refused);
+    let shedding = Budget::new(Limit::Bytes(1)).map(|budget| {
+        // Its first look is as old as it is.
+        std::thread::sleep(Duration::from_millis(10));
+        Shedding::new(Arc::new(budget), [exempt.to_owned()], move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })
+    });
+    (shedding, refused)
+}
+
+#[actix_web::test]
+async fn a_request_that_there_is_no_memory_for_is_a_503() {
+    let mount = |cfg: &mut ServiceConfig<'_>| {
+        cfg.service(general);
+    };
+    let (shedding, refused) = without_memory("/health");
+    let request = TestRequest::get().uri("/orders/1");
+    let (answer, counted) = ask_with(shedding, mount, request).await;
+    assert_eq!(counted, ("/{kind}/{id}".to_owned(), 503));
+    assert_eq!(answer.headers().get(header::RETRY_AFTER).unwrap(), "1");
+    let body = std::str::from_utf8(answer.body()).unwrap();
+    assert!(body.contains("short of memory"), "{body}");
+    assert_eq!(refused.load(Ordering::Relaxed), 1);
+
+    let (shedding, refused) = without_memory("/{kind}/{id}");
+    let request = TestRequest::get().uri("/orders/1");
+    let (answer, _) = ask_with(shedding, mount, request).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(refused.load(Ordering::Relaxed), 0);
 }

@@ -98,7 +98,7 @@ macro_rules! render_bare {
         }
     )*};
 }
-render_bare!(bool, u16, u32, usize);
+render_bare!(bool, u16, u32, u64, usize);
 
 /// Where there is none, that is shown.
 impl<T: Render> Render for Option<T> {

@@ -1,16 +1,25 @@
 //! How a connection ends: with a last answer, a moment in which its client can read it, or its worker.
 
-use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
-use actix_http::StatusCode;
+use actix_http::{StatusCode, body::MessageBody};
 use actix_rt::time::timeout;
+use bytes::Bytes;
+use futures_util::future::select;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
-    events::{Events, Refusal},
+    events::{Events, Eviction, Refusal},
+    eviction::Place,
     framing::Wrong,
     http1::date,
-    stream::{ByteStream, Unread, activity::Activity, unread},
+    stream::{
+        ByteStream, Unread,
+        activity::{Activity, Phase},
+        unread,
+        upgrade::{self, Upgrade},
+    },
 };
 
 /// How long a client may take to notice that its connection is being closed. What it sends meanwhile is
@@ -41,18 +50,98 @@ impl<T: ByteStream> Drop for LastLook<T> {
     }
 }
 
-/// Closes a connection that has ended so.
-pub(crate) async fn close(io: &mut impl ByteStream, outcome: io::Result<()>) {
+/// Why HTTP is not spoken any longer, or not for now.
+pub(crate) enum End {
+    /// It has come to its end, well or not.
+    Http(hyper::Result<()>),
+    /// The client took too long for what was waited for.
+    TimedOut(Phase),
+    /// The client has broken the connection while the application was waited for.
+    Broken,
+    /// The server stops, and nothing of a request has come.
+    Stopped,
+    /// Nothing has come for a while.
+    Rests,
+    /// Others need its place.
+    Evicted(Eviction),
+    /// There is no memory for the rest of a head.
+    NoMemory,
+}
+
+/// How a connection has ended, and what is left of it.
+pub(crate) struct Ended<B> {
+    pub(crate) end: End,
+    pub(crate) upgraded: Option<Upgrade<B>>,
+    /// What has been read and is nobody's.
+    pub(crate) read: Bytes,
+    pub(crate) client: SocketAddr,
+}
+
+impl<B: MessageBody> Ended<B> {
+    /// Does what is still to be done before the connection can be closed. `idle` is how long nothing may pass on an
+    /// upgraded one. An error where nothing more can be sent.
+    pub(crate) async fn settle(
+        self,
+        io: &mut impl ByteStream,
+        activity: &Activity,
+        events: &impl Events,
+        idle: Duration,
+    ) -> io::Result<()> {
+        match (self.end, self.upgraded) {
+            (End::Http(Ok(())), Some(upgrade)) => {
+                upgrade::carry(io, self.read, upgrade, idle).await
+            }
+            // Nothing has been answered, so no answer can be lost.
+            (End::Stopped, _) if activity.phase() == Phase::FirstHead => {
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            (End::Http(Ok(())) | End::Stopped | End::Rests, _) => Ok(()),
+            (End::Http(Err(error)), _) if error.is_parse() => {
+                let wrong = explain(activity);
+                refuse(io, self.client, events, wrong).await
+            }
+            (End::Http(Err(error)), _) => Err(io::Error::other(error)),
+            (End::TimedOut(Phase::FirstHead), _) => {
+                let wrong = (408, "the head of the request did not arrive in time");
+                refuse(io, self.client, events, wrong).await
+            }
+            (End::TimedOut(phase), _) => {
+                log::debug!("closing a connection whose client took too long ({phase:?})");
+                match phase {
+                    Phase::Unread(_) => Err(io::ErrorKind::TimedOut.into()),
+                    _ => Ok(()),
+                }
+            }
+            (End::Broken, _) => Err(io::ErrorKind::ConnectionReset.into()),
+            (End::NoMemory, _) => {
+                let wrong = (503, "this server is short of memory; try again in a moment");
+                refuse(io, self.client, events, wrong).await
+            }
+            (End::Evicted(reason), _) => {
+                events.evicted(reason);
+                if matches!(activity.phase(), Phase::Unread(_)) {
+                    // Else the kernel would keep what the client does not take.
+                    reset(io);
+                }
+                Err(io::ErrorKind::QuotaExceeded.into())
+            }
+        }
+    }
+}
+
+/// Closes a connection that has ended so, at once where others need its place.
+pub(crate) async fn close(io: &mut impl ByteStream, outcome: io::Result<()>, place: &Place) {
     match outcome {
         Ok(()) => {
-            let _ = timeout(LINGER, linger(io)).await;
+            let lingering = pin!(timeout(LINGER, linger(io)));
+            select(lingering, pin!(place.evicted())).await;
         }
         Err(error) => log::debug!("a connection is broken off: {error}"),
     }
 }
 
 /// What was wrong with what hyper has refused.
-pub(crate) fn explain(activity: &Activity) -> Wrong {
+fn explain(activity: &Activity) -> Wrong {
     let status = match activity.refused.get() {
         Some(431) => activity.recent.borrow().too_large(),
         Some(status) => status,
@@ -92,6 +181,13 @@ pub(crate) async fn refuse(
     let answer = [answer.as_bytes(), &body.bytes].concat();
     // Who does not read this at once is not waited for.
     timeout(LINGER, io.write_all(&answer)).await?
+}
+
+/// Has the kernel forget the connection and all that waits in it, once it is dropped.
+fn reset(io: &impl ByteStream) {
+    if let Err(error) = SockRef::from(io.tcp()).set_linger(Some(Duration::ZERO)) {
+        log::debug!("a connection cannot be reset: {error}");
+    }
 }
 
 /// Says that no more will come, and waits until the client has understood.

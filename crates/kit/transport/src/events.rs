@@ -7,7 +7,7 @@ use actix_http::StatusCode;
 /// A request that never reached the application, because it is not HTTP or has no single meaning.
 #[derive(Debug, Clone, Copy)]
 pub struct Refusal {
-    /// 400, 408, 413, 414 or 431.
+    /// 400, 408, 413, 414, 431 or 503.
     pub status: StatusCode,
     /// The client.
     pub peer: SocketAddr,
@@ -24,10 +24,22 @@ pub struct RefusalBody {
     pub bytes: Vec<u8>,
 }
 
+/// For what a connection has been closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eviction {
+    /// For another connection, since there may be no more.
+    Connections,
+    /// Because the process is short of memory.
+    Memory,
+}
+
 /// What a server tells its owner; one of each worker.
 pub trait Events: 'static {
     /// A request was refused: counts it, logs it, and gives the body of its answer.
     fn refused(&self, refusal: &Refusal) -> RefusalBody;
+
+    /// A connection has been closed for others.
+    fn evicted(&self, _: Eviction) {}
 
     /// A connection has ended, or rests: there may be memory to give back.
     fn freed(&self) {}

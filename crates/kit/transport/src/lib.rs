@@ -44,6 +44,7 @@ pub mod bind;
 mod closing;
 mod connection;
 mod events;
+mod eviction;
 mod framing;
 mod http1;
 pub mod listen;
@@ -53,12 +54,15 @@ mod stream;
 #[cfg(any(test, fuzzing))]
 mod tests;
 mod timeouts;
+mod waiting;
+mod worker;
 
 #[cfg(any(test, fuzzing))]
 pub use tests::laws;
 
-pub use events::{Events, NoEvents, Refusal, RefusalBody};
+pub use events::{Events, Eviction, NoEvents, Refusal, RefusalBody};
 pub use server::{Options, Serving, serve};
 pub use stop::{Stop, StopToken};
 pub use stream::proxy::ProxyProtocol;
 pub use timeouts::Timeouts;
+pub use worker::CONNECTION_MEMORY;

@@ -6,27 +6,30 @@ use actix_http::{
     Request, Response,
     body::{BoxBody, MessageBody},
 };
-use actix_rt::net::TcpStream;
+use actix_rt::{net::TcpStream, time::timeout};
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
-use tokio::sync::Semaphore;
+use berth_kit_memory::Budget;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
 use crate::{
-    connection::{self, Worker},
-    events::Events,
-    listen::canonical,
-    stop::Stop,
-    stream::proxy::ProxyProtocol,
-    timeouts::Timeouts,
+    connection, events::Events, eviction::Connections, listen::canonical, stop::Stop,
+    stream::proxy::ProxyProtocol, timeouts::Timeouts, worker::Worker,
 };
+
+/// How often it is looked whether a connection has become idle, where another waits for its place.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How a server is run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many threads serve connections.
     pub workers: usize,
-    /// How many connections there may be at a time, in all.
+    /// How many connections there may be at a time, in all. Where another one wants in, the one that has been idle for
+    /// longest is closed for it; else it waits.
     pub max_connections: usize,
+    /// What is held to where memory runs short: then large heads are refused, and connections closed.
+    pub memory: Option<Arc<Budget>>,
     /// How long actix-server's graceful stop may take; it counts in whole seconds, which are rounded up.
     pub shutdown_timeout: Duration,
     /// How long a connection waits for its client.
@@ -40,6 +43,7 @@ impl Default for Options {
         Self {
             workers: 1,
             max_connections: 25_000,
+            memory: None,
             shutdown_timeout: Duration::from_secs(30),
             timeouts: Timeouts::default(),
             proxy_protocol: None,
@@ -88,8 +92,8 @@ where
     let per_worker = options.max_connections.div_ceil(options.workers);
     let mut server = Server::build()
         .workers(options.workers)
-        // actix counts per worker, and what keeps one, below, among them.
-        .max_concurrent_connections(per_worker + listeners.len())
+        // actix counts per worker, and among them what keeps one, below, and one that waits for a place.
+        .max_concurrent_connections(per_worker + listeners.len() + 1)
         .shutdown_timeout(
             options
                 .shutdown_timeout
@@ -101,15 +105,15 @@ where
         .disable_signals();
     for listener in listeners {
         let (make, stop, timeouts) = (make.clone(), Arc::clone(&stop), options.timeouts.clone());
-        let proxy = options.proxy_protocol.clone();
+        let (proxy, memory) = (options.proxy_protocol.clone(), options.memory.clone());
         server = server.listen("http", listener, move || {
             let (make, stop, timeouts) = (make.clone(), Arc::clone(&stop), timeouts.clone());
-            let proxy = proxy.clone();
+            let (proxy, memory) = (proxy.clone(), memory.clone());
             fn_factory(move || {
                 let (application, events) = make();
                 let application = application.into_factory().new_service(());
                 let (stop, timeouts) = (Arc::clone(&stop), timeouts.clone());
-                let proxy = proxy.clone();
+                let (proxy, memory) = (proxy.clone(), memory.clone());
                 async move {
                     let application = application
                         .await
@@ -120,7 +124,14 @@ where
                     let is_kept = Rc::new(Cell::new(false));
                     let places = Rc::new(Semaphore::new(per_worker));
                     let ended = Arc::clone(&stop);
-                    let worker = Rc::new(Worker::new(application, events, timeouts, proxy, stop));
+                    let worker = Rc::new(Worker::new(
+                        application,
+                        events,
+                        timeouts,
+                        proxy,
+                        memory,
+                        stop,
+                    ));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                         let (worker, is_kept) = (Rc::clone(&worker), Rc::clone(&is_kept));
                         let places = Rc::clone(&places);
@@ -128,8 +139,7 @@ where
                         async move {
                             // None: the client has left already.
                             if let Ok(peer) = stream.peer_addr() {
-                                // It waits only while actix still has the place of the one below for it.
-                                let place = places.acquire().await;
+                                let place = place(&places, &worker.connections).await;
                                 connection::serve(stream, canonical(peer), worker).await;
                                 drop(place);
                             }
@@ -150,4 +160,20 @@ where
         server: server.run(),
         stop,
     })
+}
+
+/// Waits for a place among the connections of a worker; idle ones are closed for it.
+async fn place<'a>(
+    places: &'a Semaphore,
+    connections: &Connections,
+) -> Result<SemaphorePermit<'a>, AcquireError> {
+    loop {
+        if let Ok(place) = places.try_acquire() {
+            return Ok(place);
+        }
+        connections.make_room();
+        if let Ok(place) = timeout(ASK_AGAIN, places.acquire()).await {
+            return place;
+        }
+    }
 }

@@ -17,7 +17,10 @@ use actix_web::{
 };
 use futures_util::Stream;
 
-use super::timeout::Timeout;
+use super::{
+    shedding::{self, Shedding},
+    timeout::Timeout,
+};
 use crate::{
     problem::Problem,
     request::context::{BodyProgress, RequestContext},
@@ -30,6 +33,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// How long a client may take to deliver the whole body, and a handler until its answer begins.
     pub timeout: Timeout,
+    /// What is refused where memory is short.
+    pub shedding: Option<Shedding>,
 }
 
 impl Limits {
@@ -54,6 +59,7 @@ impl Limits {
             // A handler that did not want to wait has an answer of its own.
             BodyProgress::Waiting if !time_is_over => None,
             BodyProgress::Waiting | BodyProgress::TimedOut => Some(Problem::body_too_slow()),
+            BodyProgress::Shed => Some(shedding::problem()),
             BodyProgress::TooLarge => Some(Problem::body_too_large(self.max_body(request))),
         }
     }
@@ -131,6 +137,12 @@ impl Stream for LimitedBody {
                 this.received = this.received.saturating_add(chunk.len());
                 if this.received > limit {
                     return this.fail(BodyProgress::TooLarge, PayloadError::Overflow);
+                }
+                if let Some(shedding) = &this.limits.shedding
+                    && shedding.refuse_body(&this.request, this.received).is_some()
+                {
+                    let error = PayloadError::Io(io::ErrorKind::OutOfMemory.into());
+                    return this.fail(BodyProgress::Shed, error);
                 }
                 this.request.set_body(BodyProgress::Flowing);
                 Poll::Ready(Some(Ok(chunk)))

@@ -3,6 +3,7 @@
 
 pub(crate) mod body;
 pub(crate) mod limits;
+pub(crate) mod shedding;
 pub(crate) mod timeout;
 
 use std::{
@@ -43,6 +44,7 @@ pub(crate) const MAX_TARGET_BYTES: usize = 8192;
 /// - a body larger than allowed is a 413: at once where `Content-Length` says more than any route allows, else
 ///   when it is read, or when the byte too many arrives,
 /// - a body that is not there in time is a 408,
+/// - a request that there is no memory for is a 503,
 /// - a handler that has not begun its answer in time is a 503, and one that panics a 500,
 /// - HEAD is answered as GET where the path has no HEAD of its own,
 /// - an error has the form of problem details, unless it has a body of its own.
@@ -116,6 +118,12 @@ where
         }
         bounded.request.set_max_body(limits.max_body_bytes);
         limits.hold(&mut req, &bounded.request);
+        if let Some(shedding) = &limits.shedding {
+            bounded.refusal = shedding.refuse(&req, &bounded.request);
+            if bounded.refusal.is_some() {
+                return bounded;
+            }
+        }
         // The panic hook has logged and counted it; here it only becomes an answer.
         bounded.call = catch_unwind(AssertUnwindSafe(|| self.service.call(req))).ok();
         // Most requests have come to their routes by now, and no handler has begun. What is not refused here is

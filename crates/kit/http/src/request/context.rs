@@ -86,6 +86,8 @@ pub(crate) enum BodyProgress {
     TimedOut,
     /// It is larger than allowed.
     TooLarge,
+    /// There is no memory for more of it.
+    Shed,
 }
 
 impl RequestContext {
@@ -260,7 +262,8 @@ impl RequestContext {
             0 => BodyProgress::Flowing,
             1 => BodyProgress::Waiting,
             2 => BodyProgress::TimedOut,
-            _ => BodyProgress::TooLarge,
+            3 => BodyProgress::TooLarge,
+            _ => BodyProgress::Shed,
         }
     }
 

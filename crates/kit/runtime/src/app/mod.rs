@@ -18,9 +18,10 @@ use actix_web::{
 };
 use berth_kit_health::{CheckMetrics, Health, health};
 use berth_kit_http::{
-    Boundary, BuildInfo, Limits, Observed, Problem, RouteTable, Routes, Timeout, TrustedProxies,
-    configure, openapi::Document,
+    Boundary, BuildInfo, Limits, Observed, Problem, RouteTable, Routes, Shedding, Timeout,
+    TrustedProxies, configure, openapi::Document,
 };
+use berth_kit_memory::Budget;
 use berth_kit_settings::{Loaded, Settings};
 use berth_kit_telemetry::{
     log::{AccessLines, AccessLog, Logging, Probes},
@@ -139,12 +140,23 @@ impl AppState {
             limits: Limits {
                 max_body_bytes: settings.server.max_body_bytes,
                 timeout: Timeout::new(settings.server.request_timeout),
+                shedding: None,
             },
             access_lines: logging.access_lines(),
             scrape: scrape.map(Arc::from),
             own: Arc::new(own),
             proxies: TrustedProxies::new(&settings.server.trusted_proxies),
         })
+    }
+
+    /// Refuses requests of clients where memory is short.
+    pub(crate) fn shedding(mut self, memory: Option<Arc<Budget>>) -> Self {
+        let scrape = self.scrape.as_deref().map(str::to_owned);
+        let exempt = PROBES.map(str::to_owned).into_iter().chain(scrape);
+        let metrics = self.metrics.clone();
+        self.limits.shedding =
+            memory.map(|memory| Shedding::new(memory, exempt, move || metrics.shed("memory")));
+        self
     }
 
     /// The public port while the service is being built: the probes, and for all others that it is. What is asked
@@ -188,6 +200,7 @@ impl AppState {
         state.scrape = Some(settings.metrics.path.as_str().into());
         // However little the public one takes, an operator must be able to say what he wants.
         state.limits.max_body_bytes = MAX_PRIVATE_BODY;
+        state.limits.shedding = None;
         let hosts = AllowedHosts::new(settings, &self.info.hostname);
         Ok(PortApp {
             state,

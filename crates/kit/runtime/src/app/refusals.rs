@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::{body::MessageBody as _, web};
+use actix_web::{
+    body::MessageBody as _,
+    http::{StatusCode, header::RETRY_AFTER},
+    web,
+};
 use berth_kit_http::{Outcome, Problem, RequestId, RouteId, ids::X_REQUEST_ID};
 use berth_kit_telemetry::{
     log::{AccessLines, refused},
     metrics::Metrics,
 };
-use berth_kit_transport::{Events, Refusal, RefusalBody};
+use berth_kit_transport::{Events, Eviction, Refusal, RefusalBody};
 
 /// What a worker's connections tell.
 pub(crate) struct Refusals {
@@ -18,6 +22,15 @@ pub(crate) struct Refusals {
 }
 
 impl Events for Refusals {
+    fn evicted(&self, eviction: Eviction) {
+        if let Some(metrics) = &self.metrics {
+            metrics.evicted(match eviction {
+                Eviction::Connections => "connections",
+                Eviction::Memory => "memory",
+            });
+        }
+    }
+
     fn refused(&self, refusal: &Refusal) -> RefusalBody {
         let Refusal {
             status,
@@ -29,7 +42,14 @@ impl Events for Refusals {
         }
         // The client's mistake: an operator who looks for one finds it, and nobody is called for it.
         log::debug!("refused what {} sent, with {status}: {detail}", peer.ip());
-        let answer = Problem::new(status, detail).to_response();
+        let mut problem = Problem::new(status, detail);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            problem = problem.with_header((RETRY_AFTER, 1));
+            if let Some(metrics) = &self.metrics {
+                metrics.shed("memory");
+            }
+        }
+        let answer = problem.to_response();
         let id = String::from_utf8_lossy(RequestId::random().as_bytes()).into_owned();
         let mut headers = vec![(X_REQUEST_ID.as_str().to_owned(), id.clone())];
         for (name, value) in answer.headers() {

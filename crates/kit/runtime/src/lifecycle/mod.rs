@@ -34,6 +34,7 @@ use actix_web::web;
 use arc_swap::ArcSwap;
 use berth_kit_health::{Checks, Health};
 use berth_kit_http::Routes;
+use berth_kit_memory::{Budget, Limit};
 use berth_kit_settings::{Loaded, Reloaded, ServiceSettings, Settings, Sources};
 use berth_kit_telemetry::{
     log::{self as logging, Logging},
@@ -47,7 +48,7 @@ use shutdown::{Ending, LOG_FLUSH, Running};
 use signals::{Signals, TerminationSignal};
 
 use crate::{
-    app::AppState,
+    app::{AppState, MountError},
     console::{complain, with_causes},
     logging::log_options,
     management::{self, Management, ManagementError},
@@ -155,9 +156,16 @@ async fn serve(
         }
     });
 
+    let limit = settings
+        .server
+        .memory_budget
+        .map_or(Limit::Auto, Limit::Bytes);
+    let memory = Budget::new(limit).map(Arc::new);
+    let budget = memory.as_ref().and_then(|memory| memory.bytes());
     // A host name may take long to find.
     let bound = settings.clone();
-    let port = match interruptible(&mut signals, move || Port::public(&bound)).await? {
+    let bind = move || Port::public(&bound, budget);
+    let port = match interruptible(&mut signals, bind).await? {
         Ok(port) => port?,
         Err(signal) => return Ok(Ending::NotStarted(signal)),
     };
@@ -183,6 +191,7 @@ async fn serve(
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     health.depend_on(checks.watched());
     let state = AppState::new(build, &start.loaded, routes, own_metrics, health, logging).await?;
+    let state = state.shedding(memory.clone());
     logging.register(&state.metrics)?;
     let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {
@@ -196,7 +205,13 @@ async fn serve(
     };
 
     let timeout = state.limits.timeout.clone();
-    let Serving { mut server, stop } = port.serve(settings, state.public(), timeout)?;
+    let most = port.max_connections;
+    let Serving { mut server, stop } = port.serve(settings, state.public(), timeout, memory)?;
+    let connections = Arc::clone(&stop);
+    state
+        .metrics
+        .register_connections(move || connections.open(), most)
+        .map_err(MountError::from)?;
     let management = manage(settings, &state, in_force, logging).await?;
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
@@ -251,7 +266,7 @@ async fn manage(
         for address in &port.addresses {
             log::info!("management port on http://{address}");
         }
-        Ok(port.serve(&settings, app, timeout)?)
+        Ok(port.serve(&settings, app, timeout, None)?)
     })
     .map(Some)
 }

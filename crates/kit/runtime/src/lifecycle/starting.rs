@@ -68,7 +68,7 @@ struct Starting {
 impl Starting {
     async fn serve(port: &Port, settings: &Settings, app: PortApp) -> io::Result<Self> {
         let timeout = Timeout::new(settings.server.request_timeout);
-        let Serving { mut server, stop } = port.try_clone()?.serve(settings, app, timeout)?;
+        let Serving { mut server, stop } = port.try_clone()?.serve(settings, app, timeout, None)?;
         let handle = server.handle();
         if let Some(ended) = poll_immediate(&mut server).await {
             ended?;

@@ -11,9 +11,10 @@ use std::{
 use actix_service::map_config;
 use actix_web::dev::AppConfig;
 use berth_kit_http::{Timeout, TrustedProxies};
+use berth_kit_memory::Budget;
 use berth_kit_settings::{Settings, Workers};
 use berth_kit_transport::{
-    Options, ProxyProtocol, Serving, Timeouts, bind,
+    CONNECTION_MEMORY, Options, ProxyProtocol, Serving, Timeouts, bind,
     listen::{self, Keys},
     serve,
 };
@@ -28,6 +29,9 @@ const MAX_AUTO_WORKERS: usize = 8;
 /// Enough for every machine and operator there is, and far below what would cost memory.
 const MAX_MANAGEMENT_CONNECTIONS: usize = 256;
 
+/// What the process needs without any connection, in bytes.
+const OWN_MEMORY: u64 = 8 << 20;
+
 /// A port that is bound.
 pub(crate) struct Port {
     listeners: Vec<TcpListener>,
@@ -35,15 +39,15 @@ pub(crate) struct Port {
     /// Why the host's other addresses are missing.
     skipped: Vec<String>,
     workers: usize,
-    max_connections: usize,
+    pub(crate) max_connections: usize,
     /// Proxies may say who the client is before its first byte.
     is_public: bool,
 }
 
 impl Port {
-    /// The one for clients.
-    pub(crate) fn public(settings: &Settings) -> Result<Self, listen::Error> {
-        let connections = connections(settings).public;
+    /// The one for clients, in so much memory.
+    pub(crate) fn public(settings: &Settings, memory: Option<u64>) -> Result<Self, listen::Error> {
+        let connections = connections(settings).public.min(fit(memory));
         let server = &settings.server;
         let port = bind_all(
             settings,
@@ -95,12 +99,14 @@ impl Port {
         settings: &Settings,
         app: PortApp,
         request_timeout: Timeout,
+        memory: Option<Arc<Budget>>,
     ) -> io::Result<Serving> {
         let server = &settings.server;
         let head = server.client_header_timeout;
         let options = Options {
             workers: self.workers,
             max_connections: self.max_connections,
+            memory,
             shutdown_timeout: settings.shutdown.timeout,
             timeouts: Timeouts {
                 head,
@@ -140,10 +146,14 @@ impl Port {
         }
         if self.max_connections < server.max_connections {
             log::info!(
-                "at most {} connections, not server.max_connections = {}: the limit of descriptors \
-                 allows no more (ulimit -Hn)",
+                "at most {} connections, not server.max_connections = {}: {} allows no more",
                 self.max_connections,
-                server.max_connections
+                server.max_connections,
+                if self.max_connections < connections(settings).public {
+                    "the memory limit"
+                } else {
+                    "the limit of descriptors (ulimit -Hn)"
+                }
             );
         }
         if settings.debug.routes {
@@ -179,6 +189,15 @@ fn workers(settings: &Settings) -> usize {
         Workers::Fixed(workers) => workers.get(),
         Workers::Auto => num_cpus::get().clamp(1, MAX_AUTO_WORKERS),
     }
+}
+
+/// How many connections fit into so much memory.
+fn fit(memory: Option<u64>) -> usize {
+    let Some(memory) = memory else {
+        return usize::MAX;
+    };
+    let connections = memory.saturating_sub(OWN_MEMORY) / CONNECTION_MEMORY;
+    usize::try_from(connections).unwrap_or(usize::MAX).max(1)
 }
 
 /// How many connections each port takes: as many as the settings say, or as there are descriptors.

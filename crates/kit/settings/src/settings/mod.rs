@@ -70,6 +70,8 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// Open connections at one time in the whole process, 1 to 1,000,000.
     pub max_connections: usize,
+    /// How much memory the process may use before it sheds load, in bytes, 16 MiB to 1 TiB; None: by its cgroup.
+    pub memory_budget: Option<u64>,
     /// Connections the kernel holds ready before they are accepted, 1 to 65535.
     pub backlog: u32,
     /// The proxies that are believed who the client is, at most 64 networks.
@@ -189,6 +191,9 @@ impl Settings {
                 }),
                 max_connections: r.take("server.max_connections", |raw| {
                     parse::integer(raw, 1..=1_000_000)
+                }),
+                memory_budget: r.take_optional("server.memory_budget", |raw| {
+                    parse::integer(raw, 16 << 20..=1 << 40)
                 }),
                 backlog: r.take("server.backlog", |raw| parse::integer(raw, 1..=65_535)),
                 trusted_proxies: r.take("server.trusted_proxies", networks::networks),

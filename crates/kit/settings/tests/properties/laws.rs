@@ -14,7 +14,7 @@ pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 29] = [
+pub(crate) const KEYS: [&str; 30] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -27,6 +27,7 @@ pub(crate) const KEYS: [&str; 29] = [
     "server.upgrade_idle_timeout",
     "server.max_body_bytes",
     "server.max_connections",
+    "server.memory_budget",
     "server.backlog",
     "server.trusted_proxies",
     "server.proxy_protocol",

@@ -5,9 +5,12 @@
 //! | `api_requests_total` | counter | `method`, `endpoint`, `status` |
 //! | `api_request_duration_seconds` | histogram | `method`, `endpoint` |
 //! | `api_requests_in_flight` | gauge | |
+//! | `api_requests_shed_total` | counter | `reason` |
 //! | `berth_build_info` | gauge, always 1 | `version`, `revision`, `rustc` |
 //! | `berth_ready` | gauge, 0 or 1 | |
 //! | `berth_panics_total` | counter | |
+//! | `berth_open_connections`, `berth_connections_max` | gauge | |
+//! | `berth_connections_evicted_total` | counter | `reason` |
 //! | `berth_requests_outlasting_shutdown_total` | counter | |
 //! | `berth_memory_limit_bytes` | gauge, Linux only | |
 //! | `process_*` | Linux only | |
@@ -17,8 +20,8 @@
 //!
 //! This crate knows routes by their patterns only; the server tells it which there are.
 
-#[cfg(target_os = "linux")]
 mod memory;
+mod overload;
 mod requests;
 
 use std::{mem, sync::Arc, time::Duration};
@@ -34,6 +37,7 @@ use utoipa::OpenApi;
 
 pub use requests::HttpObserver;
 
+use overload::Overload;
 use requests::Http;
 
 /// A metric cannot be registered or written out.
@@ -73,6 +77,7 @@ pub struct Metrics {
     registry: Registry,
     http: Arc<Http>,
     panics: IntCounter,
+    overload: Overload,
 }
 
 impl Metrics {
@@ -108,14 +113,15 @@ impl Metrics {
             registry,
             http,
             panics,
+            overload: Overload::new()?,
         };
+        metrics.register(metrics.overload.shed.clone())?;
+        metrics.register(metrics.overload.evicted.clone())?;
         metrics.register(info)?;
         metrics.register(metrics.panics.clone())?;
         #[cfg(target_os = "linux")]
-        {
-            metrics.register(prometheus::process_collector::ProcessCollector::for_self())?;
-            metrics.register(memory::MemoryLimit::new()?)?;
-        }
+        metrics.register(prometheus::process_collector::ProcessCollector::for_self())?;
+        metrics.register(memory::MemoryLimit::new()?)?;
         Ok(metrics)
     }
 
@@ -177,12 +183,47 @@ impl Metrics {
         ready: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<(), Error> {
         let gauge = IntGauge::new("berth_ready", "1 while /ready answers 200, else 0.")?;
-        self.register(Asked { gauge, ready })
+        let value = move || i64::from(ready());
+        self.register(Asked { gauge, value })
+    }
+
+    /// Adds `berth_open_connections`, which is asked for at each scrape, and `berth_connections_max`.
+    ///
+    /// # Errors
+    ///
+    /// When they are there already.
+    pub fn register_connections(
+        &self,
+        open: impl Fn() -> usize + Send + Sync + 'static,
+        max: usize,
+    ) -> Result<(), Error> {
+        let gauge = IntGauge::new(
+            "berth_open_connections",
+            "Connections of clients that are open; those of the management port are not counted.",
+        )?;
+        let value = move || i64::try_from(open()).unwrap_or(i64::MAX);
+        self.register(Asked { gauge, value })?;
+        let gauge = IntGauge::new(
+            "berth_connections_max",
+            "How many connections of clients may be open: server.max_connections, or what the descriptors allow.",
+        )?;
+        gauge.set(i64::try_from(max).unwrap_or(i64::MAX));
+        self.register(gauge)
     }
 
     /// Requests that take longer than `timeout` are counted apart from now on.
     pub fn set_shutdown_timeout(&self, timeout: Duration) {
         self.http.set_shutdown_timeout(timeout);
+    }
+
+    /// Counts a request that was refused for this reason: `memory`.
+    pub fn shed(&self, reason: &str) {
+        self.overload.shed.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a connection that was closed for this reason: `connections` or `memory`.
+    pub fn evicted(&self, reason: &str) {
+        self.overload.evicted.with_label_values(&[reason]).inc();
     }
 
     /// Counts a caught panic.
@@ -206,19 +247,19 @@ impl Metrics {
     }
 }
 
-/// A gauge of 0 or 1 whose value is found at each scrape.
+/// A gauge whose value is found at each scrape.
 struct Asked<F> {
     gauge: IntGauge,
-    ready: F,
+    value: F,
 }
 
-impl<F: Fn() -> bool + Send + Sync> Collector for Asked<F> {
+impl<F: Fn() -> i64 + Send + Sync> Collector for Asked<F> {
     fn desc(&self) -> Vec<&Desc> {
         self.gauge.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.gauge.set((self.ready)().into());
+        self.gauge.set((self.value)());
         self.gauge.collect()
     }
 }

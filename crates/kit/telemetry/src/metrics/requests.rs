@@ -39,7 +39,7 @@ const STATUSES_AT_START: [u16; 3] = [200, 500, 503];
 const UNMATCHED_STATUSES: [u16; 3] = [404, 413, 414];
 
 /// And one that has not become a request, counted as unmatched, of another method.
-const REFUSED_STATUSES: [u16; 5] = [400, 408, 413, 414, 431];
+const REFUSED_STATUSES: [u16; 6] = [400, 408, 413, 414, 431, 503];
 
 /// The request metrics of the whole process.
 #[derive(Debug)]

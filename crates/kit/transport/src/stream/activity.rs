@@ -29,6 +29,8 @@ pub(crate) enum Phase {
     Answering,
     /// The client, to take more of its answer than so many writes.
     Unread(u32),
+    /// The client, to close after its last answer.
+    Closing,
 }
 
 /// How far a request's body has come.
@@ -77,6 +79,8 @@ pub(crate) struct Activity {
     abandoned: RefCell<Option<Incoming>>,
     /// The client has broken the connection, as hyper has found while it read a request's body.
     pub(crate) broken: Cell<bool>,
+    /// A head is so large that there is no memory for the rest of it.
+    pub(crate) is_too_large: Cell<bool>,
     /// The status of an answer that hyper has given without asking.
     pub(crate) refused: Cell<Option<u16>>,
     pub(crate) recent: RefCell<Recent>,
@@ -214,8 +218,9 @@ impl Activity {
         self.busy.store(true, Ordering::Relaxed);
     }
 
-    /// The connection has ended by itself: nothing of it can be cut off any more.
+    /// The connection has ended by itself: nothing of it can be cut off any more, nor is what has come of use.
     pub(crate) fn ended(&self) {
+        self.recent.take();
         self.busy.store(false, Ordering::Relaxed);
     }
 }

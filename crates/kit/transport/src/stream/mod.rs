@@ -10,9 +10,11 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use berth_kit_memory::{Budget, Pressure};
 use bytes::{Buf as _, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
@@ -25,6 +27,9 @@ use activity::Activity;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 16 * 1024;
+
+/// A head that is larger, in bytes, is refused where memory is short.
+const LARGE_HEAD: usize = 8 * 1024;
 
 /// A byte stream to a client: a TCP connection, or what is wrapped around one, such as TLS.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -86,11 +91,32 @@ pub(crate) struct Stream<T> {
     /// Was read before, and is handed on first.
     read: Bytes,
     activity: Rc<Activity>,
+    memory: Option<Arc<Budget>>,
 }
 
 impl<T> Stream<T> {
-    pub(crate) fn new(io: Rc<RefCell<T>>, read: Bytes, activity: Rc<Activity>) -> Self {
-        Self { io, read, activity }
+    pub(crate) fn new(
+        io: Rc<RefCell<T>>,
+        read: Bytes,
+        activity: Rc<Activity>,
+        memory: Option<Arc<Budget>>,
+    ) -> Self {
+        Self {
+            io,
+            read,
+            activity,
+            memory,
+        }
+    }
+
+    /// Whether there is no memory for more of a head that is large already. hyper would read all of it at once.
+    fn is_too_large(&self) -> bool {
+        let is_large = self.activity.recent.borrow().coming().len() > LARGE_HEAD;
+        is_large
+            && self
+                .memory
+                .as_ref()
+                .is_some_and(|memory| memory.pressure_now() != Pressure::None)
     }
 }
 
@@ -106,6 +132,10 @@ impl<T: ByteStream> Read for Stream<T> {
             buf.put_slice(&this.read[..fits]);
             this.read.advance(fits);
             return Poll::Ready(Ok(()));
+        }
+        if this.is_too_large() {
+            this.activity.is_too_large.set(true);
+            return Poll::Pending;
         }
         let mut piece = [MaybeUninit::uninit(); PIECE];
         let fits = PIECE.min(buf.remaining());

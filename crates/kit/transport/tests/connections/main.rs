@@ -7,6 +7,7 @@
     reason = "a helper that fails has failed its test"
 )]
 
+mod eviction;
 mod fixture;
 mod refusals;
 mod requests;

@@ -132,6 +132,11 @@ fn ranges_end_where_they_say() {
             ["999ms", "25h"],
         ),
         ("server.max_connections", ["1", "1000000"], ["0", "1000001"]),
+        (
+            "server.memory_budget",
+            ["16777216", "1099511627776"],
+            ["16777215", "1099511627777"],
+        ),
         ("server.backlog", ["1", "65535"], ["0", "65536"]),
         ("shutdown.drain_delay", ["0s", "10m"], ["0", "601s"]),
         ("shutdown.timeout", ["0s", "1h"], ["500ms", "3601s"]),
@@ -166,10 +171,10 @@ fn all_faults_at_once_in_the_order_of_keys() {
         "server.x = 1\na.b = 2\n[[log]]\n",
         &variables,
     ));
-    assert_eq!(faults.len(), 29 + 3);
+    assert_eq!(faults.len(), 30 + 3);
     assert!(faults.is_sorted_by_key(|fault| &fault.key));
     let text = faults.to_string();
-    assert_eq!(text.lines().count(), 33);
+    assert_eq!(text.lines().count(), 34);
     assert!(text.lines().all(|line| line.chars().count() < 500));
     assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
 }
