@@ -1,12 +1,12 @@
-"""Crowds that need more memory than there is: what there is has to be enough for those who behave."""
+"""Crowds that need more memory, or more connections, than there are: it has to be enough for those who behave."""
 
 import contextlib
 import selectors
 import socket
 import time
 
-from common import Berth, probes, short_or_long, trial
-from connections.attacks import VALID, descriptors_for, served
+from common import Berth, free_port, probes, short_or_long, trial
+from connections.attacks import VALID, descriptors_for, probed, served
 from surroundings.memory import memory_limit
 
 MIB = 1024 * 1024
@@ -87,7 +87,7 @@ def crowds() -> str:
         with memory_limit(limit * MIB) as limited:
             killed = limited.kills()
             with Berth(wrapper=limited.wrapper, BERTH__DEBUG__ROUTES="true", BERTH__LOG__FILTER="warn",
-                       BERTH__LOG__ACCESS="false") as server:
+                       BERTH__LOG__ACCESS="false", BERTH__SERVER__BACKLOG="4096") as server:
                 for name, (count, what) in CROWDS.items():
                     with probes(server) as took:
                         crowd(server, count, what, seconds)
@@ -103,3 +103,70 @@ def crowds() -> str:
     assert probes_in_all > 0
     return (f"{len(CROWDS)} crowds of 700 to 3000 clients, nobody killed; {'; '.join(figures)}; "
             f"{probes_in_all} probes, slowest {slowest * 1000:.0f} ms")
+
+
+class Regular:
+    """A client that asks again and again on one connection, and makes another where that was closed meanwhile."""
+
+    def __init__(self, server: Berth):
+        self.server = server
+        self.connects = 0
+        self.socket: socket.socket | None = None
+
+    def ask(self) -> None:
+        for attempt in range(2):
+            if self.socket is None:
+                self.socket = self.server.connect()
+                self.connects += 1
+            try:
+                self.socket.sendall(VALID)
+                if answer := self.socket.recv(65536):
+                    assert answer.startswith(b"HTTP/1.1 200 "), answer[:80]
+                    return
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            # Closed while it was idle: that is no answer lost.
+            self.socket.close()
+            self.socket = None
+            assert attempt == 0, "a new connection was closed without an answer"
+
+
+@trial("more-clients-than-places")
+def more_clients_than_places() -> str:
+    """Clients that keep their connections, a few more than there may be: probes and all of them are answered."""
+    places, count, rounds = 2000, 2100, short_or_long(3, 20)
+    descriptors_for(count)
+    management = free_port()
+    with Berth(BERTH__SERVER__MAX_CONNECTIONS=str(places), BERTH__MANAGEMENT__PORT=str(management)) as server:
+        clients = [Regular(server) for _ in range(count)]
+        longest = 0.0
+        with probes(server) as took:
+            for _ in range(rounds):
+                for client in clients:
+                    started = time.monotonic()
+                    client.ask()
+                    longest = max(longest, time.monotonic() - started)
+            opened = server.sample("berth_open_connections")
+            evicted = server.sample('berth_connections_evicted_total{reason="connections"}')
+        assert opened <= places, f"{opened:.0f} connections are open, where {places} are allowed"
+        assert server.sample("berth_connections_max") == places
+        assert evicted >= count - places, f"{evicted:.0f} connections made room"
+        assert max(took) < 1, f"a probe took {max(took):.1f} s"
+        assert longest < 1, f"a client waited {longest:.1f} s for its answer"
+        for client in clients:
+            if client.socket:
+                client.socket.close()
+
+        # The management port has fewer places, and a scrape has to find one.
+        idle = [server.connect(port=management) for _ in range(600)]
+        for client in idle[::2]:
+            client.sendall(VALID)
+        started = time.monotonic()
+        server.exposition()
+        scrape = time.monotonic() - started
+        assert scrape < 1, f"the scrape took {scrape:.1f} s"
+        for client in idle:
+            client.close()
+        assert server.stop() == 0
+    return (f"{count} clients at {places} places, {rounds} rounds: {evicted:.0f} idle connections made room, slowest answer "
+            f"{longest * 1000:.0f} ms; {probed(took)}; scraped in {scrape * 1000:.0f} ms beside 600 idle connections")
