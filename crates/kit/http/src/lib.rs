@@ -56,7 +56,11 @@ mod temporary;
 use actix_web::{HttpRequest, web};
 
 pub use boundary::{
-    Boundary, body::Limits, limits::RouteLimits, shedding::Shedding, timeout::Timeout,
+    Boundary,
+    body::Limits,
+    limits::RouteLimits,
+    shedding::{ShedReason, Shedding},
+    timeout::Timeout,
 };
 pub use build_info::BuildInfo;
 pub use extract::{

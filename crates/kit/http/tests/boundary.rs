@@ -27,7 +27,7 @@ use actix_web::{
 };
 use berth_kit_http::{
     Boundary, Limits, Observe, Observed, Outcome, Problem, RequestContext, RouteLimits, RouteTable,
-    Routes, ServiceConfig, Shedding, Timeout, TrustedProxies, configure,
+    Routes, ServiceConfig, ShedReason, Shedding, Timeout, TrustedProxies, configure,
 };
 use berth_kit_memory::{Budget, Limit};
 use futures_util::StreamExt as _;
@@ -234,13 +234,14 @@ async fn every_method_of_a_path_is_allowed_whichever_route_has_it() {
 fn without_memory(exempt: &str) -> (Option<Shedding>, Arc<AtomicUsize>) {
     let refused = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&refused);
-    let shedding = Budget::new(Limit::Bytes(1)).map(|budget| {
-        // Its first look is as old as it is.
-        std::thread::sleep(Duration::from_millis(10));
-        Shedding::new(Arc::new(budget), [exempt.to_owned()], move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-        })
+    let budget = Budget::new(Limit::Bytes(1)).map(Arc::new);
+    // Its first look is as old as it is.
+    std::thread::sleep(Duration::from_millis(10));
+    let shedding = Shedding::new([exempt.to_owned()], move |reason| {
+        assert_eq!(reason, ShedReason::Memory);
+        counted.fetch_add(1, Ordering::Relaxed);
     });
+    let shedding = budget.map(|budget| shedding.memory(Some(budget)));
     (shedding, refused)
 }
 

@@ -6,13 +6,12 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::Notify;
+
 use crate::source::Source;
 
 /// For how long an answer holds, in milliseconds.
 const HOLDS: u64 = 1;
-
-/// How long it takes until what has been freed is seen, in milliseconds: the allocator keeps it for a while.
-const SETTLES: u64 = 250;
 
 /// The most that is kept back of a limit, in bytes: what comes between two looks, and what the kernel itself needs.
 const MOST_RESERVE: u64 = 128 << 20;
@@ -51,10 +50,9 @@ pub struct Budget {
     pressure: AtomicU8,
     /// How much is to be freed, in bytes, as it was looked last.
     excess: AtomicU64,
-    /// When somebody has begun to free some, in milliseconds since `start`.
-    relieved: AtomicU64,
-    /// When it was logged last, in milliseconds since `start` and one more; 0: never.
-    logged: AtomicU64,
+    risen: Notify,
+    /// When each was logged last, in milliseconds since `start` and one more; 0: never.
+    logged: [AtomicU64; 2],
 }
 
 impl Budget {
@@ -72,8 +70,8 @@ impl Budget {
             looked: AtomicU64::new(0),
             pressure: AtomicU8::new(Pressure::None as u8),
             excess: AtomicU64::new(0),
-            relieved: AtomicU64::new(0),
-            logged: AtomicU64::new(0),
+            risen: Notify::new(),
+            logged: [AtomicU64::new(0), AtomicU64::new(0)],
         };
         budget.bytes()?;
         Some(budget)
@@ -125,19 +123,14 @@ impl Budget {
         }
     }
 
-    /// How much is to be freed now, in bytes, until there is no pressure; for one of those who ask. What is freed is
-    /// seen only when the allocator has given it back, so the next one is told after a while.
-    pub fn to_free(&self) -> Option<u64> {
-        let now = self.millis();
-        let relieved = self.relieved.load(Ordering::Relaxed);
-        let excess = self.excess.load(Ordering::Relaxed);
-        let is_due = excess > 0 && (relieved == 0 || now + 1 >= relieved + SETTLES);
-        let is_ours = is_due
-            && self
-                .relieved
-                .compare_exchange(relieved, now + 1, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        is_ours.then_some(excess)
+    /// How much is to be freed until there is no pressure, in bytes.
+    pub fn excess(&self) -> u64 {
+        self.excess.load(Ordering::Relaxed)
+    }
+
+    /// Waits until pressure rises, from whatever it was when this was called.
+    pub fn rises(&self) -> impl Future<Output = ()> {
+        self.risen.notified()
     }
 
     fn look(&self, now: u64) {
@@ -162,23 +155,30 @@ impl Budget {
         };
         let before = self.pressure.swap(pressure as u8, Ordering::Relaxed);
         if pressure as u8 > before {
-            self.log(now, pressure, used, budget);
+            self.risen.notify_waiters();
+        }
+        match pressure {
+            Pressure::None => {}
+            Pressure::High => self.log(0, now, used, budget),
+            Pressure::Full => self.log(1, now, used, budget),
         }
     }
 
-    fn log(&self, now: u64, pressure: Pressure, used: u64, budget: u64) {
-        let logged = self.logged.load(Ordering::Relaxed);
-        if logged != 0 && now + 1 < logged + LOG_AGAIN {
+    fn log(&self, which: usize, now: u64, used: u64, budget: u64) {
+        const WHAT: [&str; 2] = [
+            "large requests are refused with 503, and idle connections closed",
+            "requests are refused with 503, and connections closed",
+        ];
+        let logged = &self.logged[which];
+        let before = logged.load(Ordering::Relaxed);
+        if before != 0 && now + 1 < before + LOG_AGAIN {
             return;
         }
-        self.logged.store(now + 1, Ordering::Relaxed);
+        logged.store(now + 1, Ordering::Relaxed);
         let (used, budget) = (used >> 20, budget >> 20);
         log::warn!(
             "{used} MiB of the {budget} MiB of memory that may be used are: {}",
-            match pressure {
-                Pressure::Full => "requests are refused with 503, and connections closed",
-                _ => "large requests are refused with 503, and idle connections closed",
-            }
+            WHAT[which]
         );
     }
 
@@ -197,7 +197,11 @@ impl fmt::Debug for Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        pin::pin,
+        sync::{Arc, Mutex},
+        task::{Context, Waker},
+    };
 
     use super::*;
 
@@ -257,16 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn one_is_told_to_free_what_is_too_much() {
+    fn what_is_too_much_is_told() {
         let (budget, figures) = budget(Limit::Auto);
         assert_eq!(pressure(&budget, &figures, 40, 0), Pressure::None);
-        assert_eq!(budget.to_free(), None);
+        assert_eq!(budget.excess(), 0);
+        let mut rises = pin!(budget.rises());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(rises.as_mut().poll(&mut cx).is_pending());
         assert_eq!(pressure(&budget, &figures, 50, 0), Pressure::Full);
-        assert_eq!(budget.to_free(), Some(8 << 20));
-        // The same that is still seen.
-        assert_eq!(budget.to_free(), None);
-        std::thread::sleep(std::time::Duration::from_millis(SETTLES + 5));
-        assert_eq!(budget.to_free(), Some(8 << 20));
+        assert_eq!(budget.excess(), 8 << 20);
+        assert!(rises.as_mut().poll(&mut cx).is_ready());
     }
 
     #[cfg(target_os = "linux")]

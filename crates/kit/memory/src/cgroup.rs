@@ -15,9 +15,11 @@ const ROOT: &str = "/sys/fs/cgroup";
 struct Names {
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: what of the usage are files' pages, and what of these is in memory only.
+    /// In `memory.stat`: what of the usage are files' pages, what of these is in memory only, and what the kernel itself
+    /// keeps and can do without, such as the names of files.
     file: &'static str,
     shared: &'static str,
+    reclaimable: &'static str,
 }
 
 const V1: Names = Names {
@@ -25,6 +27,8 @@ const V1: Names = Names {
     usage: "memory.usage_in_bytes",
     file: "total_cache ",
     shared: "total_shmem ",
+    // It does not tell.
+    reclaimable: "slab_reclaimable ",
 };
 
 const V2: Names = Names {
@@ -32,6 +36,7 @@ const V2: Names = Names {
     usage: "memory.current",
     file: "file ",
     shared: "shmem ",
+    reclaimable: "slab_reclaimable ",
 };
 
 /// The cgroup that limits this process most. Its files stay open: to read one again costs less than 1 µs.
@@ -81,7 +86,7 @@ impl Cgroup {
         number(&self.usage)
     }
 
-    /// The pages of files that the kernel may drop, in bytes.
+    /// What the kernel may drop, in bytes: the pages of files, for the most part.
     pub(crate) fn droppable(&self) -> u64 {
         let mut text = [0; 4096];
         let read = self.stat.read_at(&mut text, 0).unwrap_or(0);
@@ -90,8 +95,10 @@ impl Cgroup {
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
             line.trim().parse().ok()
         };
-        let file = value(self.names.file).unwrap_or(0);
-        file.saturating_sub(value(self.names.shared).unwrap_or(0))
+        let [file, shared, reclaimable] =
+            [self.names.file, self.names.shared, self.names.reclaimable]
+                .map(|name| value(name).unwrap_or(0));
+        file.saturating_sub(shared) + reclaimable
     }
 }
 
@@ -178,7 +185,7 @@ mod tests {
             ("two/memory.current", "700\n"),
             (
                 "two/memory.stat",
-                "anon 100\nfile 300\nkernel 40\nshmem 50\nfile_mapped 9\n",
+                "anon 100\nfile 300\nkernel 40\nshmem 50\nfile_mapped 9\nslab_reclaimable 7\n",
             ),
             ("one/memory.limit_in_bytes", "1000\n"),
             ("one/memory.usage_in_bytes", "700\n"),
@@ -187,10 +194,10 @@ mod tests {
                 "cache 1\nshmem 1\ntotal_cache 300\ntotal_rss 100\ntotal_shmem 50\n",
             ),
         ]);
-        for (folder, names) in [("two", &V2), ("one", &V1)] {
+        for (folder, names, droppable) in [("two", &V2, 257), ("one", &V1, 250)] {
             let cgroup = Cgroup::open(&root.path().join(folder), names).unwrap();
             let read = (cgroup.limit(), cgroup.usage(), cgroup.droppable());
-            assert_eq!(read, (Some(1000), Some(700), 250), "{folder}");
+            assert_eq!(read, (Some(1000), Some(700), droppable), "{folder}");
         }
         // A pod is resized.
         let cgroup = Cgroup::open(&root.path().join("two"), &V2).unwrap();

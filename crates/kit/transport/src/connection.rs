@@ -22,6 +22,7 @@ use bytes::Bytes;
 use crate::{
     closing::{End, Ended, LastLook, close},
     events::Events,
+    eviction::Entered,
     http1::adapter::Adapter,
     stream::{
         ByteStream, Stream,
@@ -33,8 +34,12 @@ use crate::{
 };
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve<T, S, B, E>(mut io: T, peer: SocketAddr, worker: Rc<Worker<S, E>>)
-where
+pub(crate) async fn serve<T, S, B, E>(
+    mut io: T,
+    peer: SocketAddr,
+    worker: Rc<Worker<S, E>>,
+    entered: Entered,
+) where
     T: ByteStream,
     S: Service<Request> + 'static,
     S::Response: Into<Response<B>>,
@@ -46,7 +51,6 @@ where
     let open = worker.stop.connections.open(peer);
     let activity = Rc::new(Activity::new(open.busy()));
     let upgraded = Rc::new(RefCell::new(None));
-    let entered = worker.connections.enter();
     let mut waiting = Waiting::new(&entered);
     let Some(Preface { client, mut read }) = worker.preface(&mut io, peer, &entered.place).await
     else {

@@ -10,14 +10,15 @@ use std::{
 };
 
 use actix_rt::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{events::Eviction, stream::activity::Phase};
 
 /// How long a client may take for its first request, where its connection is wanted by others.
 const SILENCE: Duration = Duration::from_millis(250);
 
-/// How long a client may keep us waiting for anything, where memory is short.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a client may keep us waiting for anything else, where memory is short.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -75,10 +76,10 @@ impl Place {
             Phase::Answering => None,
             Phase::Idle(_) | Phase::Closing => Some((false, since)),
             phase => {
-                let patience = match (expendable, phase) {
-                    (Expendable::Waiting, _) => PATIENCE,
-                    (Expendable::Idle, Phase::FirstHead) => SILENCE,
-                    (Expendable::Idle, _) => return None,
+                let patience = match (phase, expendable) {
+                    (Phase::FirstHead, _) => SILENCE,
+                    (_, Expendable::Waiting) => PATIENCE,
+                    (_, Expendable::Idle) => return None,
                 };
                 (since.elapsed() >= patience).then_some((true, since))
             }
@@ -94,7 +95,7 @@ impl Place {
 }
 
 impl Connections {
-    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+    pub(crate) fn enter(self: &Rc<Self>, taken: Option<OwnedSemaphorePermit>) -> Entered {
         let number = self.next.replace(self.next.get() + 1);
         let place = Rc::new(Place {
             phase: Cell::new(Phase::FirstHead),
@@ -107,10 +108,11 @@ impl Connections {
             place,
             number,
             connections: Rc::clone(self),
+            _taken: taken,
         }
     }
 
-    /// Has some closed for another: the one that has waited longest. Of thousands a few more, since each look at them
+    /// Has one closed, for another: the one that has waited longest. Of thousands a few more, since each look at them
     /// takes its time.
     pub(crate) fn make_room(&self) {
         let some = self.open.borrow().len().div_ceil(256);
@@ -139,6 +141,8 @@ pub(crate) struct Entered {
     pub(crate) place: Rc<Place>,
     number: u64,
     connections: Rc<Connections>,
+    /// The place that others have to wait for.
+    _taken: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Entered {
@@ -160,7 +164,7 @@ mod tests {
         let entered: Vec<_> = row
             .iter()
             .map(|(phase, age)| {
-                let entered = connections.enter();
+                let entered = connections.enter(None);
                 entered.place.phase.set(*phase);
                 entered.place.since.set(now.checked_sub(*age).unwrap());
                 entered
@@ -203,7 +207,7 @@ mod tests {
     #[test]
     fn who_has_left_is_forgotten() {
         let connections = Rc::<Connections>::default();
-        let (first, second) = (connections.enter(), connections.enter());
+        let (first, second) = (connections.enter(None), connections.enter(None));
         drop(first);
         assert_eq!(connections.open.borrow().len(), 1);
         drop(second);

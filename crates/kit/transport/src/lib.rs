@@ -48,6 +48,7 @@ mod eviction;
 mod framing;
 mod http1;
 pub mod listen;
+mod places;
 mod server;
 mod stop;
 mod stream;
@@ -61,8 +62,8 @@ mod worker;
 pub use tests::laws;
 
 pub use events::{Events, Eviction, NoEvents, Refusal, RefusalBody};
+pub use places::CONNECTION_MEMORY;
 pub use server::{Options, Serving, serve};
 pub use stop::{Stop, StopToken};
 pub use stream::proxy::ProxyProtocol;
 pub use timeouts::Timeouts;
-pub use worker::CONNECTION_MEMORY;

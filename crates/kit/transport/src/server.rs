@@ -6,27 +6,23 @@ use actix_http::{
     Request, Response,
     body::{BoxBody, MessageBody},
 };
-use actix_rt::{net::TcpStream, time::timeout};
+use actix_rt::net::TcpStream;
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
 use berth_kit_memory::Budget;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
 use crate::{
-    connection, events::Events, eviction::Connections, listen::canonical, stop::Stop,
+    connection, events::Events, listen::canonical, places::Places, stop::Stop,
     stream::proxy::ProxyProtocol, timeouts::Timeouts, worker::Worker,
 };
-
-/// How often it is looked whether a connection has become idle, where another waits for its place.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How a server is run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many threads serve connections.
     pub workers: usize,
-    /// How many connections there may be at a time, in all. Where another one wants in, the one that has been idle for
-    /// longest is closed for it; else it waits.
+    /// How many connections there may be at a time, in all. Where a worker's last place is taken, the connection is closed
+    /// that has been idle there for longest; where none is, others wait.
     pub max_connections: usize,
     /// What is held to where memory runs short: then large heads are refused, and connections closed.
     pub memory: Option<Arc<Budget>>,
@@ -89,11 +85,12 @@ where
     E: Events,
 {
     let stop = Stop::new(&listeners)?;
-    let per_worker = options.max_connections.div_ceil(options.workers);
+    let workers = options.workers;
+    let per_worker = options.max_connections.div_ceil(workers);
     let mut server = Server::build()
-        .workers(options.workers)
-        // actix counts per worker, and among them what keeps one, below, and one that waits for a place.
-        .max_concurrent_connections(per_worker + listeners.len() + 1)
+        .workers(workers)
+        // actix counts per worker, and what keeps one, below, among them.
+        .max_concurrent_connections(per_worker + listeners.len())
         .shutdown_timeout(
             options
                 .shutdown_timeout
@@ -122,7 +119,7 @@ where
                         })
                         .map_err(drop)?;
                     let is_kept = Rc::new(Cell::new(false));
-                    let places = Rc::new(Semaphore::new(per_worker));
+                    let places = Places::of_this_worker(per_worker, workers, memory.clone());
                     let ended = Arc::clone(&stop);
                     let worker = Rc::new(Worker::new(
                         application,
@@ -139,9 +136,8 @@ where
                         async move {
                             // None: the client has left already.
                             if let Ok(peer) = stream.peer_addr() {
-                                let place = place(&places, &worker.connections).await;
-                                connection::serve(stream, canonical(peer), worker).await;
-                                drop(place);
+                                let entered = places.enter().await;
+                                connection::serve(stream, canonical(peer), worker, entered).await;
                             }
                             // A worker that has nothing to do ends at once in a stop, and its runtime with it. What
                             // a handler has opened there, such as a connection of a pool, may be in use by another
@@ -160,20 +156,4 @@ where
         server: server.run(),
         stop,
     })
-}
-
-/// Waits for a place among the connections of a worker; idle ones are closed for it.
-async fn place<'a>(
-    places: &'a Semaphore,
-    connections: &Connections,
-) -> Result<SemaphorePermit<'a>, AcquireError> {
-    loop {
-        if let Ok(place) = places.try_acquire() {
-            return Ok(place);
-        }
-        connections.make_room();
-        if let Ok(place) = timeout(ASK_AGAIN, places.acquire()).await {
-            return place;
-        }
-    }
 }

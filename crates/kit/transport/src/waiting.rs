@@ -22,6 +22,9 @@ const FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How long HTTP is kept after an answer. To begin it anew costs some µs.
 const REST: Duration = Duration::from_secs(1);
 
+/// The same where memory is short. Not at once: what hyper has to do after an answer, such as to close, it does first.
+const REST_PRESSED: Duration = Duration::from_millis(10);
+
 /// How often it is looked whether a client has broken the connection where something of it is unread, if only that
 /// it sends no more: tokio tells of nothing else then.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -96,12 +99,9 @@ impl Waiting {
             return Some(End::Broken);
         }
         let reason = self.place.is_evicted(cx)?;
-        match now.phase {
-            // Meanwhile it has been of use again, or is about to be.
-            Phase::Answering => None,
-            Phase::Idle(_) if unread(io) != Unread::Nothing => None,
-            _ => Some(End::Evicted(reason)),
-        }
+        let is_stuck = matches!(now.phase, Phase::Unread(_)) || unread(io) == Unread::Nothing;
+        // Else it has been of use again meanwhile, or is about to be.
+        (now.phase == self.place.phase.get() && is_stuck).then_some(End::Evicted(reason))
     }
 
     /// Ready when this has lasted for too long. There is one timer for all: it is only ever set to an
@@ -122,7 +122,7 @@ impl Waiting {
             }
             return Poll::Pending;
         };
-        let rest = if now.is_pressed { Duration::ZERO } else { REST };
+        let rest = if now.is_pressed { REST_PRESSED } else { REST };
         let rests = now.http && matches!(now.phase, Phase::Idle(_)) && rest < limit;
         let end = self.place.since.get() + if rests { rest } else { limit };
         if timer.deadline() > end {

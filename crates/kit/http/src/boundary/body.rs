@@ -18,7 +18,7 @@ use actix_web::{
 use futures_util::Stream;
 
 use super::{
-    shedding::{self, Shedding},
+    shedding::{self, ShedReason, Shedding},
     timeout::Timeout,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// How long a client may take to deliver the whole body, and a handler until its answer begins.
     pub timeout: Timeout,
-    /// What is refused where memory is short.
+    /// What is refused because there is too much to do.
     pub shedding: Option<Shedding>,
 }
 
@@ -59,7 +59,7 @@ impl Limits {
             // A handler that did not want to wait has an answer of its own.
             BodyProgress::Waiting if !time_is_over => None,
             BodyProgress::Waiting | BodyProgress::TimedOut => Some(Problem::body_too_slow()),
-            BodyProgress::Shed => Some(shedding::problem()),
+            BodyProgress::Shed => Some(shedding::problem(ShedReason::Memory)),
             BodyProgress::TooLarge => Some(Problem::body_too_large(self.max_body(request))),
         }
     }
@@ -139,7 +139,7 @@ impl Stream for LimitedBody {
                     return this.fail(BodyProgress::TooLarge, PayloadError::Overflow);
                 }
                 if let Some(shedding) = &this.limits.shedding
-                    && shedding.refuse_body(&this.request, this.received).is_some()
+                    && shedding.read_on(&this.request, this.received).is_err()
                 {
                     let error = PayloadError::Io(io::ErrorKind::OutOfMemory.into());
                     return this.fail(BodyProgress::Shed, error);

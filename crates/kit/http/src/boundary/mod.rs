@@ -28,6 +28,7 @@ use pin_project_lite::pin_project;
 
 use body::Limits;
 use limits::largest_body;
+use shedding::Admitted;
 
 use crate::{
     problem::Problem,
@@ -44,7 +45,7 @@ pub(crate) const MAX_TARGET_BYTES: usize = 8192;
 /// - a body larger than allowed is a 413: at once where `Content-Length` says more than any route allows, else
 ///   when it is read, or when the byte too many arrives,
 /// - a body that is not there in time is a 408,
-/// - a request that there is no memory for is a 503,
+/// - a request that is one too many, or that there is no memory for, is a 503,
 /// - a handler that has not begun its answer in time is a 503, and one that panics a 500,
 /// - HEAD is answered as GET where the path has no HEAD of its own,
 /// - an error has the form of problem details, unless it has a body of its own.
@@ -107,6 +108,7 @@ where
             refusal: None,
             boundary: Rc::clone(&self.boundary),
             request,
+            admitted: Admitted::default(),
             timer: None,
         };
         if target_length(req.uri()) > MAX_TARGET_BYTES {
@@ -119,9 +121,12 @@ where
         bounded.request.set_max_body(limits.max_body_bytes);
         limits.hold(&mut req, &bounded.request);
         if let Some(shedding) = &limits.shedding {
-            bounded.refusal = shedding.refuse(&req, &bounded.request);
-            if bounded.refusal.is_some() {
-                return bounded;
+            match shedding.admit(&req, &bounded.request) {
+                Ok(admitted) => bounded.admitted = admitted,
+                Err(problem) => {
+                    bounded.refusal = Some(problem);
+                    return bounded;
+                }
             }
         }
         // The panic hook has logged and counted it; here it only becomes an answer.
@@ -162,6 +167,8 @@ pin_project! {
         refusal: Option<Problem>,
         boundary: Rc<Boundary>,
         request: RequestContext,
+        // Until it is dropped.
+        admitted: Admitted,
         // With the route's own limit that it has been set by, if any.
         timer: Option<(Pin<Box<Sleep>>, Option<Duration>)>,
     }

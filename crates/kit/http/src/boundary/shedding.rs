@@ -1,6 +1,12 @@
-//! Which requests are refused where the process is short of memory.
+//! Which requests are refused because there is too much to do.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use actix_web::{
     dev::ServiceRequest,
@@ -10,58 +16,163 @@ use berth_kit_memory::{Budget, Pressure};
 
 use crate::{problem::Problem, request::context::RequestContext};
 
-/// What is larger, in bytes, is refused under pressure already.
+/// What is larger, in bytes, is refused already where memory runs short.
 const LARGE_BODY: u64 = 64 * 1024;
 const LARGE_HEAD: usize = 8 * 1024;
 
-/// Refuses requests where the process is short of memory: all of them where nothing is left, but for those of some
-/// routes; and large ones a little earlier.
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShedReason {
+    /// The process is short of memory.
+    Memory,
+    /// As many requests are in flight as may be.
+    InFlight,
+}
+
+impl ShedReason {
+    /// Its name in metrics: `memory` or `in_flight`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::InFlight => "in_flight",
+        }
+    }
+}
+
+/// Refuses requests that are too many, or that there is no memory for; but none of some routes.
 #[derive(Clone)]
 pub struct Shedding {
-    budget: Arc<Budget>,
+    memory: Option<Arc<Budget>>,
+    in_flight: Option<Arc<InFlight>>,
     exempt: Arc<[String]>,
-    counted: Arc<dyn Fn() + Send + Sync>,
+    counted: Arc<dyn Fn(ShedReason) + Send + Sync>,
+}
+
+/// The requests of all workers that handlers are at.
+#[derive(Debug)]
+struct InFlight {
+    max: usize,
+    now: AtomicUsize,
+}
+
+/// A request that has been taken on, until its answer begins.
+#[derive(Debug, Default)]
+pub(crate) struct Admitted(Option<Arc<InFlight>>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if let Some(in_flight) = &self.0 {
+            in_flight.now.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Shedding {
-    /// Holds to `budget`, but for the routes of these patterns, and calls `counted` for each request that is refused.
+    /// Refuses none as yet, and will never one of the routes of these patterns; calls `counted` for each that is refused.
     #[must_use]
     pub fn new(
-        budget: Arc<Budget>,
         exempt: impl IntoIterator<Item = String>,
-        counted: impl Fn() + Send + Sync + 'static,
+        counted: impl Fn(ShedReason) + Send + Sync + 'static,
     ) -> Self {
         Self {
-            budget,
+            memory: None,
+            in_flight: None,
             exempt: exempt.into_iter().collect(),
             counted: Arc::new(counted),
         }
     }
 
-    /// Why a request cannot be taken on.
-    pub(crate) fn refuse(&self, req: &ServiceRequest, request: &RequestContext) -> Option<Problem> {
-        self.shed(request, || {
-            request.announced() > LARGE_BODY || head_length(req) > LARGE_HEAD
-        })
+    /// Refuses large requests where this is nearly used up, and all where it is.
+    #[must_use]
+    pub fn memory(self, budget: Option<Arc<Budget>>) -> Self {
+        Self {
+            memory: budget,
+            ..self
+        }
     }
 
-    /// Why no more of a body can be read, of which so many bytes have been.
-    pub(crate) fn refuse_body(&self, request: &RequestContext, read: usize) -> Option<Problem> {
-        self.shed(request, || read as u64 > LARGE_BODY)
+    /// Refuses a request where handlers are at so many others.
+    #[must_use]
+    pub fn max_in_flight(self, max: Option<usize>) -> Self {
+        let now = AtomicUsize::new(0);
+        Self {
+            in_flight: max.map(|max| Arc::new(InFlight { max, now })),
+            ..self
+        }
     }
 
-    fn shed(&self, request: &RequestContext, is_large: impl Fn() -> bool) -> Option<Problem> {
-        let is_too_much = match self.budget.pressure() {
+    /// Takes a request on.
+    ///
+    /// # Errors
+    ///
+    /// When there is too much to do.
+    pub(crate) fn admit(
+        &self,
+        req: &ServiceRequest,
+        request: &RequestContext,
+    ) -> Result<Admitted, Problem> {
+        let is_large = || request.announced() > LARGE_BODY || head_length(req) > LARGE_HEAD;
+        self.look_at_memory(request, is_large)?;
+        let Some(in_flight) = &self.in_flight else {
+            return Ok(Admitted::default());
+        };
+        // Counted first, so that two at once are not both the last one.
+        let before = in_flight.now.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(Some(Arc::clone(in_flight)));
+        if before >= in_flight.max && !self.is_exempt(request) {
+            return Err(self.refuse(ShedReason::InFlight));
+        }
+        Ok(admitted)
+    }
+
+    /// Looks whether more of a body can be read, of which so many bytes have been.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it.
+    pub(crate) fn read_on(&self, request: &RequestContext, read: usize) -> Result<(), Problem> {
+        self.look_at_memory(request, || read as u64 > LARGE_BODY)
+    }
+
+    fn look_at_memory(
+        &self,
+        request: &RequestContext,
+        is_large: impl Fn() -> bool,
+    ) -> Result<(), Problem> {
+        let Some(memory) = &self.memory else {
+            return Ok(());
+        };
+        let is_too_much = match memory.pressure() {
             Pressure::None => false,
             Pressure::High => is_large(),
             Pressure::Full => true,
         };
-        if !is_too_much || self.exempt.iter().any(|route| route == request.route()) {
-            return None;
+        if is_too_much && !self.is_exempt(request) {
+            return Err(self.refuse(ShedReason::Memory));
         }
-        (self.counted)();
-        Some(problem())
+        Ok(())
     }
+
+    fn is_exempt(&self, request: &RequestContext) -> bool {
+        self.exempt.iter().any(|route| route == request.route())
+    }
+
+    fn refuse(&self, reason: ShedReason) -> Problem {
+        (self.counted)(reason);
+        problem(reason)
+    }
+}
+
+/// What a request is answered that is refused.
+pub(crate) fn problem(reason: ShedReason) -> Problem {
+    let detail = match reason {
+        ShedReason::Memory => "this server is short of memory; try again in a moment",
+        ShedReason::InFlight => {
+            "this server is at as many requests as it takes on; try again in a moment"
+        }
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header((RETRY_AFTER, 1))
 }
 
 /// What the headers of a request take, in bytes.
@@ -72,19 +183,11 @@ fn head_length(req: &ServiceRequest) -> usize {
         .sum()
 }
 
-/// What a request is answered that there is no memory for.
-pub(crate) fn problem() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "this server is short of memory; try again in a moment",
-    )
-    .with_header((RETRY_AFTER, 1))
-}
-
 impl fmt::Debug for Shedding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shedding")
-            .field("budget", &self.budget)
+            .field("memory", &self.memory)
+            .field("in_flight", &self.in_flight)
             .field("exempt", &self.exempt)
             .finish_non_exhaustive()
     }

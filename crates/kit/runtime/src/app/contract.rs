@@ -9,7 +9,10 @@ use berth_kit_settings::{Loaded, Settings, Sources, load};
 use berth_kit_telemetry::metrics;
 
 use super::{MountError, metrics_path};
-use crate::{devtools::debug, runtime::Build};
+use crate::{
+    devtools::{self, debug},
+    runtime::Build,
+};
 
 /// The routes of the public port, and what is known of them.
 pub(super) struct Contract {
@@ -60,7 +63,9 @@ pub(crate) async fn openapi(
     sources.environment = variables
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    let contract = Contract::new(build, &load(&sources)?, routes).await?;
+    let loaded = load(&sources)?;
+    devtools::needed(&loaded)?;
+    let contract = Contract::new(build, &loaded, routes).await?;
     Ok(serde_json::from_slice(contract.document.bytes())?)
 }
 

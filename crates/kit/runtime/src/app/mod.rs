@@ -149,13 +149,16 @@ impl AppState {
         })
     }
 
-    /// Refuses requests of clients where memory is short.
-    pub(crate) fn shedding(mut self, memory: Option<Arc<Budget>>) -> Self {
-        let scrape = self.scrape.as_deref().map(str::to_owned);
-        let exempt = PROBES.map(str::to_owned).into_iter().chain(scrape);
-        let metrics = self.metrics.clone();
-        self.limits.shedding =
-            memory.map(|memory| Shedding::new(memory, exempt, move || metrics.shed("memory")));
+    /// Refuses requests of clients where there are too many of them, or memory is short.
+    pub(crate) fn shedding(mut self, settings: &Settings, memory: Option<Arc<Budget>>) -> Self {
+        let max = settings.server.max_in_flight;
+        if memory.is_some() || max.is_some() {
+            let scrape = self.scrape.as_deref().map(str::to_owned);
+            let exempt = PROBES.map(str::to_owned).into_iter().chain(scrape);
+            let metrics = self.metrics.clone();
+            let shedding = Shedding::new(exempt, move |reason| metrics.shed(reason.name()));
+            self.limits.shedding = Some(shedding.memory(memory).max_in_flight(max));
+        }
         self
     }
 

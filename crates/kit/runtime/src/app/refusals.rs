@@ -7,7 +7,7 @@ use actix_web::{
     http::{StatusCode, header::RETRY_AFTER},
     web,
 };
-use berth_kit_http::{Outcome, Problem, RequestId, RouteId, ids::X_REQUEST_ID};
+use berth_kit_http::{Outcome, Problem, RequestId, RouteId, ShedReason, ids::X_REQUEST_ID};
 use berth_kit_telemetry::{
     log::{AccessLines, refused},
     metrics::Metrics,
@@ -46,7 +46,7 @@ impl Events for Refusals {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             problem = problem.with_header((RETRY_AFTER, 1));
             if let Some(metrics) = &self.metrics {
-                metrics.shed("memory");
+                metrics.shed(ShedReason::Memory.name());
             }
         }
         let answer = problem.to_response();

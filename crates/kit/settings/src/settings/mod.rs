@@ -70,6 +70,8 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// Open connections at one time in the whole process, 1 to 1,000,000.
     pub max_connections: usize,
+    /// How many requests may be in flight, 1 to 1,000,000; None: as many as come.
+    pub max_in_flight: Option<usize>,
     /// How much memory the process may use before it sheds load, in bytes, 16 MiB to 1 TiB; None: by its cgroup.
     pub memory_budget: Option<u64>,
     /// Connections the kernel holds ready before they are accepted, 1 to 65535.
@@ -190,6 +192,9 @@ impl Settings {
                     parse::integer(raw, 0..=1 << 30)
                 }),
                 max_connections: r.take("server.max_connections", |raw| {
+                    parse::integer(raw, 1..=1_000_000)
+                }),
+                max_in_flight: r.take_optional("server.max_in_flight", |raw| {
                     parse::integer(raw, 1..=1_000_000)
                 }),
                 memory_budget: r.take_optional("server.memory_budget", |raw| {

@@ -19,6 +19,7 @@ fn are_what_the_reference_says() {
             upgrade_idle_timeout: Duration::from_mins(5),
             max_body_bytes: 1_048_576,
             max_connections: 25_000,
+            max_in_flight: None,
             memory_budget: None,
             backlog: 1024,
             trusted_proxies: Vec::new(),
@@ -66,6 +67,7 @@ fn file_is_the_complete_reference() {
     let all = text
         .replace("# name = ", "name = ")
         .replace("# version = ", "version = ")
+        .replace("# max_in_flight = ", "max_in_flight = ")
         .replace("# memory_budget = ", "memory_budget = ")
         .replace("# grace_period = ", "grace_period = ")
         .replace("# host = ", "host = ")
@@ -92,15 +94,15 @@ fn file_is_the_complete_reference() {
     }
     let known: Vec<_> = loaded.entries.iter().map(|entry| &*entry.key).collect();
     assert_eq!(keys, known);
-    assert_eq!(known, KEYS.map(|(key, ..)| key)[..30]);
+    assert_eq!(known, KEYS.map(|(key, ..)| key)[..31]);
     let commented = text
         .lines()
         .filter(|line| line.starts_with("# ") && line.contains(" = "))
         .filter(|line| !line.starts_with("#   "));
     assert_eq!(
         commented.count(),
-        6,
-        "name, version, memory_budget, grace_period, management.host and management.port, and nothing else"
+        7,
+        "name, version, max_in_flight, memory_budget, grace_period, management.host and management.port, and nothing else"
     );
 }
 

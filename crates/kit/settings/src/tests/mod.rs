@@ -16,7 +16,7 @@ pub(crate) const VERSION: &str = "7.8.9";
 
 /// Every key with a value that is not its default: in the environment, in TOML (as rendered),
 /// in a file.
-const KEYS: [(&str, &str, &str); 31] = [
+const KEYS: [(&str, &str, &str); 32] = [
     ("app.name", "renamed", r#""renamed""#),
     ("app.version", "2", r#""2""#),
     ("app.environment", "production", r#""production""#),
@@ -29,6 +29,7 @@ const KEYS: [(&str, &str, &str); 31] = [
     ("server.upgrade_idle_timeout", "90s", r#""1m 30s""#),
     ("server.max_body_bytes", "0", "0"),
     ("server.max_connections", "7", "7"),
+    ("server.max_in_flight", "9", "9"),
     ("server.memory_budget", "50000000", "50000000"),
     ("server.backlog", "8", "8"),
     (

@@ -44,7 +44,7 @@ fn kind(key: &str) -> Kind {
         "server.client_header_timeout" => Kind::Time(1, 5 * MINUTE, 1),
         "server.upgrade_idle_timeout" => Kind::Time(SECOND, 24 * HOUR, 1),
         "server.max_body_bytes" => Kind::Whole(0, 1 << 30),
-        "server.max_connections" => Kind::Whole(1, 1_000_000),
+        "server.max_connections" | "server.max_in_flight" => Kind::Whole(1, 1_000_000),
         "server.memory_budget" => Kind::Whole(16 << 20, 1 << 40),
         "server.backlog" => Kind::Whole(1, 65_535),
         "shutdown.drain_delay" => Kind::Time(0, 10 * MINUTE, 1),

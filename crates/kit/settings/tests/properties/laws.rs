@@ -14,7 +14,7 @@ pub(crate) const BERTH: ServiceName = ServiceName::new("berth");
 pub(crate) const VERSION: &str = "7.8.9";
 
 /// The keys there are, in their order.
-pub(crate) const KEYS: [&str; 30] = [
+pub(crate) const KEYS: [&str; 31] = [
     "app.name",
     "app.version",
     "app.environment",
@@ -27,6 +27,7 @@ pub(crate) const KEYS: [&str; 30] = [
     "server.upgrade_idle_timeout",
     "server.max_body_bytes",
     "server.max_connections",
+    "server.max_in_flight",
     "server.memory_budget",
     "server.backlog",
     "server.trusted_proxies",

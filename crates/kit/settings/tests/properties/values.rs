@@ -172,6 +172,7 @@ impl Good {
             "server.upgrade_idle_timeout" => server.upgrade_idle_timeout = time(),
             "server.max_body_bytes" => server.max_body_bytes = whole(),
             "server.max_connections" => server.max_connections = whole(),
+            "server.max_in_flight" => server.max_in_flight = Some(whole()),
             "server.memory_budget" => server.memory_budget = u64::try_from(whole()).ok(),
             "server.backlog" => server.backlog = u32::try_from(whole()).expect("it is in range"),
             "server.trusted_proxies" => {

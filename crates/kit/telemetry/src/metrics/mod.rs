@@ -205,7 +205,7 @@ impl Metrics {
         self.register(Asked { gauge, value })?;
         let gauge = IntGauge::new(
             "berth_connections_max",
-            "How many connections of clients may be open: server.max_connections, or what the descriptors allow.",
+            "How many connections of clients may be open: server.max_connections, or what descriptors and memory allow.",
         )?;
         gauge.set(i64::try_from(max).unwrap_or(i64::MAX));
         self.register(gauge)
@@ -216,7 +216,7 @@ impl Metrics {
         self.http.set_shutdown_timeout(timeout);
     }
 
-    /// Counts a request that was refused for this reason: `memory`.
+    /// Counts a request that was refused for this reason: `memory` or `in_flight`.
     pub fn shed(&self, reason: &str) {
         self.overload.shed.with_label_values(&[reason]).inc();
     }

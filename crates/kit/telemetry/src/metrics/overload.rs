@@ -20,7 +20,9 @@ impl Overload {
             ),
             &["reason"],
         )?;
-        shed.with_label_values(&["memory"]);
+        for reason in ["memory", "in_flight"] {
+            shed.with_label_values(&[reason]);
+        }
         let evicted = IntCounterVec::new(
             Opts::new(
                 "berth_connections_evicted_total",

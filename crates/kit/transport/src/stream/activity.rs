@@ -182,7 +182,7 @@ impl Activity {
 
     /// Whether nobody would miss hyper, were it begun anew.
     pub(crate) fn may_rest(&self) -> bool {
-        self.request_body.get() != RequestBody::Unread
+        self.request_body.get() == RequestBody::Done
     }
 
     /// What is waited for. Tells whoever counts what a stop would cut off, too.

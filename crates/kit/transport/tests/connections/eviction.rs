@@ -7,7 +7,7 @@ use std::{
 };
 
 use berth_kit_memory::{Budget, Limit};
-use berth_kit_transport::{Eviction, Options};
+use berth_kit_transport::{Eviction, Options, ProxyProtocol};
 
 use crate::fixture::server::{DEADLINE, Server, eventually};
 
@@ -28,7 +28,7 @@ fn without_memory() -> Server {
 
 #[test]
 fn at_the_limit_who_has_been_idle_longest_makes_room() {
-    let server = at_most(3);
+    let server = at_most(4);
     let mut clients: Vec<_> = (0..3).map(|_| server.connect_idle()).collect();
     // The first is of use once more.
     assert_eq!(clients[0].get("/hello").text(), "hello");
@@ -137,4 +137,26 @@ fn who_has_had_the_last_answer_makes_room_at_once() {
     server.connect_idle();
     assert!(start.elapsed() < Duration::from_millis(500));
     first.assert_closed();
+}
+
+#[test]
+fn without_memory_a_body_that_nobody_reads_is_no_request() {
+    let server = Server::with(Options {
+        memory: Budget::new(Limit::Bytes(1)).map(Arc::new),
+        // So that the request is there when HTTP begins: no time has been waited for then.
+        proxy_protocol: Some(ProxyProtocol::from_peers(|_| true)),
+        ..Options::default()
+    });
+    let hidden = "GET /hello HTTP/1.1\r\nHost: t\r\n\r\n";
+    let length = hidden.len();
+    let mut client = server.connect();
+    client.send(format!(
+        "PROXY UNKNOWN\r\nPOST /waits HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n{hidden}"
+    ));
+    eventually("the handler runs", || server.begun() == 1);
+    thread::sleep(Duration::from_millis(50));
+    server.open_gate();
+    assert_eq!(client.read().status, 200);
+    client.assert_closed();
+    assert_eq!(server.requests(), ["POST /waits"]);
 }

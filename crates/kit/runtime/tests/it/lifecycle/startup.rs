@@ -224,7 +224,7 @@ fn connections_leave_descriptors_for_the_rest() {
         .env("BERTH__MANAGEMENT__PORT", "0");
     let mut server = Berth::spawn(command);
     server.wait_for_log(
-        "at most 51 connections, not server.max_connections = 25000: the limit of descriptors",
+        "at most 53 connections, not server.max_connections = 25000: the limit of descriptors",
     );
     let line = server.wait_for_log("management port on http://");
     let private: SocketAddr = line.rsplit("http://").next().unwrap().parse().unwrap();

@@ -1,5 +1,7 @@
 //! Handlers that fail: by a timeout, and by a panic.
 
+use std::time::{Duration, Instant};
+
 use crate::process::Berth;
 
 #[test]
@@ -10,6 +12,37 @@ fn a_handler_over_its_time_is_a_503() {
     assert!(detail.contains("200ms"), "{detail}");
     // The connection lives, and a handler within its time is left alone.
     assert_eq!(client.get("/debug/delay/10ms").status, 200);
+}
+
+#[test]
+fn a_request_too_many_is_a_503_and_no_probe_is() {
+    let server = Berth::debug(&[("BERTH__SERVER__MAX_IN_FLIGHT", "2")]);
+    let mut busy = [server.client(), server.client()];
+    for client in &mut busy {
+        client.send("GET /debug/delay/1s HTTP/1.1\r\nHost: t\r\n\r\n");
+    }
+    let mut client = server.client();
+    let started = Instant::now();
+    loop {
+        // Until both are there.
+        let answer = client.get("/api/v1/hello");
+        if answer.status == 503 {
+            assert_eq!(answer.header("retry-after"), Some("1"));
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+    for target in ["/health", "/ready", "/metrics"] {
+        assert_eq!(client.get(target).status, 200, "{target}");
+    }
+    let metrics = client.get("/metrics");
+    let shed = "\napi_requests_shed_total{reason=\"in_flight\"} 1\n";
+    assert!(metrics.text().contains(shed), "{}", metrics.text());
+    // An answer makes room.
+    for client in &mut busy {
+        assert_eq!(client.read().status, 200);
+    }
+    assert_eq!(client.get("/api/v1/hello").status, 200);
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn ranges_end_where_they_say() {
             ["999ms", "25h"],
         ),
         ("server.max_connections", ["1", "1000000"], ["0", "1000001"]),
+        ("server.max_in_flight", ["1", "1000000"], ["0", "1000001"]),
         (
             "server.memory_budget",
             ["16777216", "1099511627776"],
@@ -171,10 +172,10 @@ fn all_faults_at_once_in_the_order_of_keys() {
         "server.x = 1\na.b = 2\n[[log]]\n",
         &variables,
     ));
-    assert_eq!(faults.len(), 30 + 3);
+    assert_eq!(faults.len(), 31 + 3);
     assert!(faults.is_sorted_by_key(|fault| &fault.key));
     let text = faults.to_string();
-    assert_eq!(text.lines().count(), 34);
+    assert_eq!(text.lines().count(), 35);
     assert!(text.lines().all(|line| line.chars().count() < 500));
     assert!(text.contains(&format!("server.port = \"{}…\" (", "\\n".repeat(80))));
 }
