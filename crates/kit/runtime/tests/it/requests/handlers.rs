@@ -19,19 +19,21 @@ fn a_request_too_many_is_a_503_and_no_probe_is() {
     let server = Berth::debug(&[("BERTH__SERVER__MAX_IN_FLIGHT", "2")]);
     let mut busy = [server.client(), server.client()];
     for client in &mut busy {
-        client.send("GET /debug/delay/1s HTTP/1.1\r\nHost: t\r\n\r\n");
+        client.send("GET /debug/delay/2s HTTP/1.1\r\nHost: t\r\n\r\n");
     }
     let mut client = server.client();
     let started = Instant::now();
-    loop {
-        // Until both are there.
-        let answer = client.get("/api/v1/hello");
-        if answer.status == 503 {
-            assert_eq!(answer.header("retry-after"), Some("1"));
-            break;
-        }
-        assert!(started.elapsed() < Duration::from_secs(1));
+    // Both are there.
+    while !client
+        .get("/metrics")
+        .text()
+        .contains("\napi_requests_in_flight 2\n")
+    {
+        assert!(started.elapsed() < Duration::from_secs(2));
     }
+    let answer = client.get("/api/v1/hello");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
     for target in ["/health", "/ready", "/metrics"] {
         assert_eq!(client.get(target).status, 200, "{target}");
     }
