@@ -56,6 +56,8 @@ pub(crate) async fn serve<T, S, B, E>(
     else {
         return;
     };
+    // Until now it was none of those that can make room: the peer is a proxy, and what it sends is not looked at.
+    entered.place.enter(Phase::FirstHead);
     if !read.is_empty() {
         activity.read(&read);
     }

@@ -17,6 +17,9 @@ use crate::{events::Eviction, stream::activity::Phase};
 /// How long a client may take for its first request, where its connection is wanted by others.
 const SILENCE: Duration = Duration::from_millis(250);
 
+/// How long a client may take to read its last answer before the connection is closed for others.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 /// How long a client may keep us waiting for anything else, where memory is short.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -74,7 +77,8 @@ impl Place {
         let since = self.since.get();
         match self.phase.get() {
             Phase::Answering => None,
-            Phase::Idle(_) | Phase::Closing => Some((false, since)),
+            Phase::Idle(_) => Some((false, since)),
+            Phase::Closing => (since.elapsed() >= LAST_WORD).then_some((false, since)),
             phase => {
                 let patience = match (phase, expendable) {
                     (Phase::FirstHead, _) => SILENCE,
@@ -98,7 +102,7 @@ impl Connections {
     pub(crate) fn enter(self: &Rc<Self>, taken: Option<OwnedSemaphorePermit>) -> Entered {
         let number = self.next.replace(self.next.get() + 1);
         let place = Rc::new(Place {
-            phase: Cell::new(Phase::FirstHead),
+            phase: Cell::new(Phase::Answering),
             since: Cell::new(Instant::now()),
             evicted: Cell::default(),
             waker: RefCell::default(),

@@ -34,6 +34,8 @@ pub(crate) struct Places {
     connections: Rc<Connections>,
     free: Arc<Semaphore>,
     is_making_room: Cell<bool>,
+    /// A connection keeps the worker from its end; see [`kept`](Self::kept).
+    is_kept: Cell<bool>,
 }
 
 impl Places {
@@ -53,6 +55,7 @@ impl Places {
                     connections,
                     free: Arc::new(Semaphore::new(most)),
                     is_making_room: Cell::default(),
+                    is_kept: Cell::default(),
                 })
             });
             Rc::clone(places)
@@ -65,6 +68,11 @@ impl Places {
         let place = Arc::clone(&self.free).acquire_owned().await;
         self.make_room();
         self.connections.enter(place.ok())
+    }
+
+    /// Whether a connection keeps the worker already; from now on one does.
+    pub(crate) fn kept(&self) -> bool {
+        self.is_kept.replace(true)
     }
 
     /// Where the last place has been taken, a connection is closed that can be: actix hands another one to this worker
@@ -100,8 +108,7 @@ async fn relieve(memory: Arc<Budget>, workers: usize, connections: Rc<Connection
         let share = memory.excess().div_ceil(CONNECTION_MEMORY * workers as u64);
         let share = usize::try_from(share).unwrap_or(usize::MAX);
         connections.evict(share, expendable, Eviction::Memory);
-        let _ = timeout(SETTLES, rises).await;
-        // Those that have to go do so first.
-        sleep(Duration::ZERO).await;
+        // However often it rises and falls meanwhile: the same excess would be freed again.
+        sleep(SETTLES).await;
     }
 }

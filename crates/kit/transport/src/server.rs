@@ -1,6 +1,6 @@
 //! actix-server around the connections: it accepts them, hands them to its workers and drains them.
 
-use std::{cell::Cell, fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{
     Request, Response,
@@ -90,7 +90,7 @@ where
     let mut server = Server::build()
         .workers(workers)
         // actix counts per worker, and what keeps one, below, among them.
-        .max_concurrent_connections(per_worker + listeners.len())
+        .max_concurrent_connections(per_worker + 1)
         .shutdown_timeout(
             options
                 .shutdown_timeout
@@ -118,7 +118,6 @@ where
                             log::error!("the application cannot be made: {error:?}");
                         })
                         .map_err(drop)?;
-                    let is_kept = Rc::new(Cell::new(false));
                     let places = Places::of_this_worker(per_worker, workers, memory.clone());
                     let ended = Arc::clone(&stop);
                     let worker = Rc::new(Worker::new(
@@ -130,8 +129,7 @@ where
                         stop,
                     ));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
-                        let (worker, is_kept) = (Rc::clone(&worker), Rc::clone(&is_kept));
-                        let places = Rc::clone(&places);
+                        let (worker, places) = (Rc::clone(&worker), Rc::clone(&places));
                         let ended = Arc::clone(&ended);
                         async move {
                             // None: the client has left already.
@@ -142,7 +140,7 @@ where
                             // A worker that has nothing to do ends at once in a stop, and its runtime with it. What
                             // a handler has opened there, such as a connection of a pool, may be in use by another
                             // worker's: so one connection, as actix counts them, keeps it until all have ended.
-                            if !is_kept.replace(true) {
+                            if !places.kept() {
                                 ended.all_have_ended().await;
                             }
                             Ok::<_, ()>(())

@@ -1,9 +1,8 @@
 //! What all connections of a worker share.
 
-use std::{net::SocketAddr, pin::pin, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use berth_kit_memory::{Budget, Pressure};
-use futures_util::future::{Either, select};
 use hyper::server::conn::http1;
 
 use crate::{
@@ -85,15 +84,7 @@ impl<S, E: Events> Worker<S, E> {
             return Some(Preface::none(peer));
         }
         // In a box, so that no other connection has room for it.
-        let read = Box::pin(proxy::read(io, peer, self.timeouts.head, &self.stop));
-        let read = match select(read, pin!(place.evicted())).await {
-            Either::Left((read, _)) => read,
-            Either::Right((reason, _)) => {
-                self.events.evicted(reason);
-                return None;
-            }
-        };
-        match read {
+        match Box::pin(proxy::read(io, peer, self.timeouts.head, &self.stop)).await {
             Ok(preface) => Some(preface),
             Err(Missing::Gone) => None,
             Err(Missing::Wrong(wrong)) => {

@@ -117,10 +117,13 @@ impl Shedding {
         let Some(in_flight) = &self.in_flight else {
             return Ok(Admitted::default());
         };
+        if self.is_exempt(request) {
+            return Ok(Admitted::default());
+        }
         // Counted first, so that two at once are not both the last one.
         let before = in_flight.now.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted(Some(Arc::clone(in_flight)));
-        if before >= in_flight.max && !self.is_exempt(request) {
+        if before >= in_flight.max {
             return Err(self.refuse(ShedReason::InFlight));
         }
         Ok(admitted)

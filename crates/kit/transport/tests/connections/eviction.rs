@@ -127,7 +127,7 @@ fn without_memory_a_large_head_is_refused_as_it_comes() {
 }
 
 #[test]
-fn who_has_had_the_last_answer_makes_room_at_once() {
+fn who_has_had_the_last_answer_makes_room_soon() {
     let server = at_most(1);
     let mut first = server.connect();
     first.send("GET /hello HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
