@@ -15,13 +15,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{events::Eviction, stream::activity::Phase};
 
 /// How long a client may take for its first request, where its connection is wanted by others.
-const SILENCE: Duration = Duration::from_millis(250);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How long a client may take to read its last answer before the connection is closed for others.
-const LAST_WORD: Duration = Duration::from_millis(100);
+const CLOSING_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long a client may keep us waiting for anything else, where memory is short.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -41,7 +41,8 @@ pub(crate) struct Place {
 /// Which connections may be closed for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expendable {
-    /// Those that have had an answer and are without a request, or have had their last one; then those whose first one does not come.
+    /// Those that have had an answer and are without a request, or have had their last one; then those whose first
+    /// request does not come.
     Idle,
     /// Those whose client keeps us waiting, too, once the idle ones are gone.
     Waiting,
@@ -78,14 +79,14 @@ impl Place {
         match self.phase.get() {
             Phase::Answering => None,
             Phase::Idle(_) => Some((false, since)),
-            Phase::Closing => (since.elapsed() >= LAST_WORD).then_some((false, since)),
+            Phase::Closing => (since.elapsed() >= CLOSING_TIMEOUT).then_some((false, since)),
             phase => {
-                let patience = match (phase, expendable) {
-                    (Phase::FirstHead, _) => SILENCE,
-                    (_, Expendable::Waiting) => PATIENCE,
+                let timeout = match (phase, expendable) {
+                    (Phase::FirstHead, _) => FIRST_REQUEST_TIMEOUT,
+                    (_, Expendable::Waiting) => CLIENT_TIMEOUT,
                     (_, Expendable::Idle) => return None,
                 };
-                (since.elapsed() >= patience).then_some((true, since))
+                (since.elapsed() >= timeout).then_some((true, since))
             }
         }
     }
