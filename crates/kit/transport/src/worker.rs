@@ -1,6 +1,10 @@
 //! What all connections of a worker share.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+};
 
 use berth_kit_memory::{Budget, Pressure};
 use hyper::server::conn::http1;
@@ -48,6 +52,7 @@ impl<S, E> Worker<S, E> {
             .auto_date_header(false)
             // Most answers are small, and one buffer is cheaper than a list.
             .writev(false);
+        stop.workers.fetch_add(1, Ordering::Relaxed);
         Self {
             application: Rc::new(application),
             events: Rc::new(events),
@@ -57,6 +62,12 @@ impl<S, E> Worker<S, E> {
             http,
             memory,
         }
+    }
+}
+
+impl<S, E> Drop for Worker<S, E> {
+    fn drop(&mut self) {
+        self.stop.workers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 /// How long the last log lines may take to get out at the end.
 pub(crate) const LOG_FLUSH: Duration = Duration::from_millis(500);
 
-/// How long workers have for the last log lines of requests that are cut off.
+/// How long workers have for their last log lines. The line after them says how the stop went.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What `on_stop` has in any case.
@@ -104,9 +104,9 @@ impl Running {
         let requests = self.stop.lost();
         // Where requests are left, this is what cuts them off.
         self.server.abort();
-        if requests > 0 {
-            let _ = time::timeout(LAST_WORDS, all_have_ended(&self.stop)).await;
-        }
+        // Its end waits for the thread that accepts.
+        let _ = self.server.await;
+        let _ = time::timeout(LAST_WORDS, self.stop.ended()).await;
         let mut failed = self.tasks.stop(end).await;
         // Also where something else has used up the time.
         let end = end.max(Instant::now() + CLEAN_UP);

@@ -35,7 +35,8 @@ const KEPT: usize = 1024;
 const PLACE: Duration = Duration::from_millis(100);
 
 /// The stop of one server, in the order of its methods: [`drain`](Self::drain), after a while
-/// [`close`](Self::close), then actix-server's own graceful stop, and last [`lost`](Self::lost).
+/// [`close`](Self::close), then actix-server's own graceful stop, [`lost`](Self::lost), and last
+/// [`ended`](Self::ended).
 #[derive(Debug, Default)]
 pub struct Stop {
     phase: AtomicU8,
@@ -46,6 +47,8 @@ pub struct Stop {
     /// Each connection had been taken on when the listener closed.
     settled: AtomicBool,
     pub(crate) connections: Arc<Connections>,
+    /// How many workers there are.
+    pub(crate) workers: AtomicUsize,
 }
 
 const DRAINING: u8 = 1;
@@ -166,6 +169,13 @@ impl Stop {
             }
         };
         busy.len() + unread + cut_off
+    }
+
+    /// Waits until every worker has ended, after the end of its server: then none of them logs any more.
+    pub async fn ended(&self) {
+        while self.workers.load(Ordering::Relaxed) > 0 {
+            sleep(LOOK).await;
+        }
     }
 
     /// For whoever wants to know of the stop.
