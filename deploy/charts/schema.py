@@ -183,10 +183,10 @@ def setting(default: str, about: str) -> dict:
         return schema | {"type": "number"}
     if length:
         return schema | text(minLength=int(length[1]), maxLength=int(length[2]))
+    if numbers and '"auto" or' in about:
+        return schema | {"anyOf": [one_of("auto"), whole(int(numbers[1]), int(numbers[2]))]}
     if numbers and (default == "unset" or not default.startswith('"')):
         return schema | whole(int(numbers[1]), int(numbers[2]))
-    if numbers and default == '"auto"':
-        return schema | {"anyOf": [one_of("auto"), whole(int(numbers[1]), int(numbers[2]))]}
     if re.fullmatch(r"-?\d+", default):
         return schema | {"type": "integer"}
     if re.fullmatch(r'"(\d+(ms|s|m|h|d)[a-z]* ?)+"', default) or re.search(r"\b\d+(ms|s|m)\b.* to \d+(ms|s|m|h)\b", about):

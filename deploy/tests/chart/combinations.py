@@ -60,11 +60,15 @@ SETTINGS = {"settings": {
     "readiness": {"checks": [{"name": "db", "url": "tcp://db:5432", "interval": "5s", "required": False}]}},
     "terminationGracePeriodSeconds": 120, "rollOnSettingsChange": False}
 
+# What is in the chart to begin with.
+EXAMPLES = [yaml.safe_load(path.read_text()) for path in sorted((helm.CHART / "examples").glob("*.yaml"))]
+
 # One of each is taken.
 CHOICES: list[list[dict]] = [
     [{}, {"autoscaling": {"by": "keda"}}, {"autoscaling": {"by": "external"}}, {"autoscaling": {"by": "none"}},
      {"autoscaling": {"by": "keda", "minReplicas": 3, "kedaTriggers": [{"type": "cron", "metadata": {
-         "timezone": "Europe/Berlin", "start": "0 6 * * *", "end": "0 20 * * *", "desiredReplicas": "10"}}]}}],
+         "timezone": "Europe/Berlin", "start": "0 6 * * *", "end": "0 20 * * *", "desiredReplicas": "10"}}]}},
+     *EXAMPLES],
     [{}, {"service": {"type": "NodePort", "nodePort": 30081}},
      {"service": {"type": "LoadBalancer", "port": 8000, "annotations": {"a": "b"}}}],
     [{}, ROUTED], [{}, WATCHED, {"metrics": {"scrape": "podMonitor"}}, {"metrics": {"scrape": "none"}}],

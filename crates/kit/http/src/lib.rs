@@ -59,7 +59,7 @@ pub use boundary::{
     Boundary,
     body::Limits,
     limits::RouteLimits,
-    shedding::{ShedReason, Shedding},
+    shedding::{AllWorkers, ShedReason, Shedding},
     timeout::Timeout,
 };
 pub use build_info::BuildInfo;

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::reading::{
     fault::Origin,
     shown::quote,
-    values::{LogFormat, Workers},
+    values::{LogFormat, MaxInFlight, Workers},
 };
 
 /// What is shown where a key has no value.
@@ -69,21 +69,26 @@ impl Render for LogFormat {
     }
 }
 
-impl Render for Workers {
-    fn render(&self) -> String {
-        match self {
-            Self::Auto => "\"auto\"".to_owned(),
-            Self::Fixed(number) => number.to_string(),
-        }
-    }
+macro_rules! render_auto_or_number {
+    ($($type:ty),*) => {$(
+        impl Render for $type {
+            fn render(&self) -> String {
+                match self {
+                    Self::Auto => "\"auto\"".to_owned(),
+                    Self::Fixed(number) => number.to_string(),
+                }
+            }
 
-    fn json(&self) -> Json {
-        match self {
-            Self::Auto => "auto".into(),
-            Self::Fixed(number) => number.get().into(),
+            fn json(&self) -> Json {
+                match self {
+                    Self::Auto => "auto".into(),
+                    Self::Fixed(number) => number.get().into(),
+                }
+            }
         }
-    }
+    )*};
 }
+render_auto_or_number!(Workers, MaxInFlight);
 
 macro_rules! render_bare {
     ($($type:ty),*) => {$(

@@ -51,7 +51,7 @@ pub use postgres_url::PostgresUrl;
 pub use reading::{
     fault::{Error, Fault, Faults, FileProblem, Origin},
     file::is_empty as file_is_empty,
-    values::{LogFormat, Workers},
+    values::{LogFormat, MaxInFlight, Workers},
 };
 pub use reference::reference;
 pub use reload::Reloaded;

@@ -28,11 +28,14 @@ use pin_project_lite::pin_project;
 
 use body::Limits;
 use limits::largest_body;
-use shedding::Admitted;
+use shedding::{Admitted, OfWorker, Shedding};
 
 use crate::{
     problem::Problem,
-    request::{client::TrustedProxies, context::RequestContext},
+    request::{
+        client::TrustedProxies,
+        context::{BodyProgress, RequestContext},
+    },
     table::RouteTable,
 };
 
@@ -76,8 +79,10 @@ where
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
+        let shedding = self.limits.shedding.as_ref();
         ready(Ok(BoundaryService {
             service,
+            shedding: shedding.map(Shedding::of_worker).unwrap_or_default(),
             boundary: Rc::new(self.clone()),
         }))
     }
@@ -86,6 +91,7 @@ where
 #[derive(Debug)]
 pub struct BoundaryService<S> {
     service: S,
+    shedding: OfWorker,
     boundary: Rc<Boundary>,
 }
 
@@ -121,7 +127,7 @@ where
         bounded.request.set_max_body(limits.max_body_bytes);
         limits.hold(&mut req, &bounded.request);
         if let Some(shedding) = &limits.shedding {
-            match shedding.admit(&req, &bounded.request) {
+            match shedding.admit(&req, &bounded.request, &self.shedding) {
                 Ok(admitted) => bounded.admitted = admitted,
                 Err(problem) => {
                     bounded.refusal = Some(problem);
@@ -180,7 +186,28 @@ where
 {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let admitted = self.as_mut().project().admitted;
+        if admitted.lets_others_pass() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        admitted.waits(false);
+        let polled = self.as_mut().poll_handler(cx);
+        let this = self.project();
+        match polled {
+            Poll::Pending => this.admitted.waits(this.request.body() == BodyProgress::Waiting),
+            Poll::Ready(_) => this.admitted.answered(|| this.request.route_id()),
+        }
+        polled
+    }
+}
+
+impl<F> Bounded<F>
+where
+    F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
+{
+    fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         if let Some(refusal) = this.refusal.take() {
             return Poll::Ready(Err(refusal.into()));

@@ -34,6 +34,7 @@ type Mounting = Arc<dyn Fn(&mut ServiceConfig<'_>) + Send + Sync>;
 #[must_use = "routes are served only where they are given to the kit"]
 pub struct Routes {
     mounting: Vec<Mounting>,
+    never_shed: Vec<String>,
     in_groups: bool,
 }
 
@@ -66,9 +67,30 @@ impl Routes {
         })
     }
 
+    /// Takes on requests of the route with this pattern, whatever else there is to do: for what is quick and should not
+    /// have to be tried again, such as the message that something has been paid.
+    ///
+    /// ```
+    /// # use berth_kit_http::Routes;
+    /// let routes = Routes::new(|cfg| {
+    ///     // …
+    /// });
+    /// let routes = routes.never_shed("/api/v1/payments/{id}");
+    /// ```
+    pub fn never_shed(mut self, pattern: impl Into<String>) -> Self {
+        self.never_shed.push(pattern.into());
+        self
+    }
+
+    /// The patterns of the routes whose requests are always taken on.
+    pub fn exempt(&self) -> &[String] {
+        &self.never_shed
+    }
+
     /// With the routes and the state of `others`, after these.
     pub fn merge(mut self, others: Self) -> Self {
         self.mounting.extend(others.mounting);
+        self.never_shed.extend(others.never_shed);
         self
     }
 
@@ -99,8 +121,8 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// When two handlers answer the same method on the same path, one of them is never reached, or two types that are
-    /// documented have one name.
+    /// When two handlers answer the same method on the same path, one of them is never reached, two types that are
+    /// documented have one name, or a route that is never to be shed is not there.
     pub async fn survey(&self) -> Result<Survey, Conflict> {
         let mut documented = Documented::default();
         let seen = see(|app| {
@@ -108,7 +130,14 @@ impl Routes {
             groups::mount(app, pending, false);
         });
         let seen = seen.await;
-        Survey::new(documented, seen, async |path| self.places(path).await).await
+        let survey = Survey::new(documented, seen, async |path| self.places(path).await).await?;
+        let is_there = |pattern: &&String| survey.routes.iter().any(|route| route.pattern == **pattern);
+        match self.never_shed.iter().find(|pattern| !is_there(pattern)) {
+            None => Ok(survey),
+            Some(pattern) => Err(Conflict::NoSuchRoute {
+                pattern: pattern.clone(),
+            }),
+        }
     }
 
     /// Where in the code what is mounted at this path was given to be mounted.

@@ -86,6 +86,14 @@ pub enum Conflict {
         /// The path.
         path: String,
     },
+    /// A route that is never to be shed is not there.
+    #[error(
+        "never_shed names {pattern}, and no route has that pattern; write it as it is mounted, with the prefixes of its scopes"
+    )]
+    NoSuchRoute {
+        /// The pattern.
+        pattern: String,
+    },
     /// Two handlers do, and not both are documented.
     #[error(
         "something that is mounted at {path} is never reached, for something before it answers the same methods; \

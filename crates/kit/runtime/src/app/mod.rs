@@ -22,7 +22,7 @@ use berth_kit_http::{
     TrustedProxies, configure, openapi::Document,
 };
 use berth_kit_memory::Budget;
-use berth_kit_settings::{Loaded, Settings};
+use berth_kit_settings::{Loaded, MaxInFlight, Settings};
 use berth_kit_telemetry::{
     log::{AccessLines, AccessLog, Logging, Probes},
     metrics::{self, Metrics},
@@ -150,16 +150,34 @@ impl AppState {
     }
 
     /// Refuses requests of clients where there are too many of them, or memory is short.
-    pub(crate) fn shedding(mut self, settings: &Settings, memory: Option<Arc<Budget>>) -> Self {
+    pub(crate) fn shedding(
+        mut self,
+        settings: &Settings,
+        memory: Option<Arc<Budget>>,
+    ) -> Result<Self, MountError> {
         let max = settings.server.max_in_flight;
-        if memory.is_some() || max.is_some() {
-            let scrape = self.scrape.as_deref().map(str::to_owned);
-            let exempt = PROBES.map(str::to_owned).into_iter().chain(scrape);
-            let metrics = self.metrics.clone();
-            let shedding = Shedding::new(exempt, move |reason| metrics.shed(reason.name()));
-            self.limits.shedding = Some(shedding.memory(memory).max_in_flight(max));
+        if memory.is_none() && max.is_none() {
+            return Ok(self);
         }
-        self
+        let scrape = self.scrape.as_deref().map(str::to_owned);
+        let exempt = PROBES.map(str::to_owned).into_iter().chain(scrape);
+        let exempt = exempt.chain(self.routes.exempt().iter().cloned());
+        let metrics = self.metrics.clone();
+        let shedding = Shedding::new(exempt, move |reason| metrics.shed(reason.name()));
+        let shedding = shedding.memory(memory);
+        self.limits.shedding = Some(match max {
+            None => shedding,
+            Some(MaxInFlight::Fixed(max)) => {
+                self.metrics.register_max_in_flight(move || max.get())?;
+                shedding.max_in_flight(max.get())
+            }
+            Some(MaxInFlight::Auto) => {
+                let (shedding, workers) = shedding.adaptive();
+                self.metrics.register_max_in_flight(move || workers.limit())?;
+                shedding
+            }
+        });
+        Ok(self)
     }
 
     /// The public port while the service is being built: the probes, and for all others that it is. What is asked

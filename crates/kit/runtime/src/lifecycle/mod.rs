@@ -191,7 +191,7 @@ async fn serve(
     let checks = Checks::start(&settings.readiness.checks, dependencies)?;
     health.depend_on(checks.watched());
     let state = AppState::new(build, &start.loaded, routes, own_metrics, health, logging).await?;
-    let state = state.shedding(settings, memory.clone());
+    let state = state.shedding(settings, memory.clone())?;
     logging.register(&state.metrics)?;
     let _ = metrics.set(state.metrics.clone());
     let reloader = Reloader {

@@ -30,6 +30,7 @@ import connections.bodies  # noqa: F401
 import protocol.contract  # noqa: F401
 import surroundings.memory  # noqa: F401
 import connections.crowds  # noqa: F401
+import connections.overload  # noqa: F401
 import surroundings.clock  # noqa: F401
 import surroundings.log  # noqa: F401
 import surroundings.disk  # noqa: F401

@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::ValueKind;
 
 use super::layers::Raw;
-use super::values::{LogFormat, Workers};
+use super::values::{LogFormat, MaxInFlight, Workers};
 
 type Parsed<T> = Result<T, String>;
 
@@ -178,16 +178,29 @@ fn is_host_name(text: &str) -> bool {
 
 /// `auto` or a number of threads.
 pub(crate) fn workers(raw: &Raw) -> Parsed<Workers> {
+    let number = auto_or(raw, 512)?;
+    Ok(number.map_or(Workers::Auto, Workers::Fixed))
+}
+
+/// `auto` or a number of requests.
+pub(crate) fn max_in_flight(raw: &Raw) -> Parsed<MaxInFlight> {
+    let number = auto_or(raw, 1_000_000)?;
+    Ok(number.map_or(MaxInFlight::Auto, MaxInFlight::Fixed))
+}
+
+/// `auto`, which is none, or a number from one on.
+fn auto_or(raw: &Raw, max: i64) -> Parsed<Option<NonZeroUsize>> {
     if raw.text() == Some("auto") {
-        return Ok(Workers::Auto);
+        return Ok(None);
     }
-    let number = raw.integer().filter(|number| (1..=512).contains(number));
-    number
-        .and_then(|number| NonZeroUsize::new(usize::try_from(number).ok()?))
-        .map_or_else(
-            || raw.refuse("must be \"auto\" or a whole number from 1 to 512", false),
-            |number| Ok(Workers::Fixed(number)),
-        )
+    let number = raw.integer().filter(|number| (1..=max).contains(number));
+    match number.and_then(|number| NonZeroUsize::new(usize::try_from(number).ok()?)) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let allowed = format!("must be \"auto\" or a whole number from 1 to {max}");
+            raw.refuse(&allowed, false)
+        }
+    }
 }
 
 /// `text` or `json`.

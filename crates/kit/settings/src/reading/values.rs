@@ -12,6 +12,15 @@ pub enum Workers {
     Fixed(NonZeroUsize),
 }
 
+/// How many requests may be in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxInFlight {
+    /// As many as are not much slower together than alone.
+    Auto,
+    /// This many, at most 1,000,000.
+    Fixed(NonZeroUsize),
+}
+
 /// How log records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

@@ -12,7 +12,7 @@ use checks::ReadinessCheck;
 use ipnet::IpNet;
 
 use crate::reading::reader::Reader;
-use crate::reading::values::{LogFormat, Workers};
+use crate::reading::values::{LogFormat, MaxInFlight, Workers};
 use crate::reading::{layers, log_filter, parse};
 use crate::service_name::ServiceName;
 
@@ -70,8 +70,8 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// Open connections at one time in the whole process, 1 to 1,000,000.
     pub max_connections: usize,
-    /// How many requests may be in flight, 1 to 1,000,000; None: as many as come.
-    pub max_in_flight: Option<usize>,
+    /// How many requests may be in flight; None: as many as come.
+    pub max_in_flight: Option<MaxInFlight>,
     /// How much memory the process may use before it sheds load, in bytes, 16 MiB to 1 TiB; None: by its cgroup.
     pub memory_budget: Option<u64>,
     /// Connections the kernel holds ready before they are accepted, 1 to 65535.
@@ -194,9 +194,7 @@ impl Settings {
                 max_connections: r.take("server.max_connections", |raw| {
                     parse::integer(raw, 1..=1_000_000)
                 }),
-                max_in_flight: r.take_optional("server.max_in_flight", |raw| {
-                    parse::integer(raw, 1..=1_000_000)
-                }),
+                max_in_flight: r.take_optional("server.max_in_flight", parse::max_in_flight),
                 memory_budget: r.take_optional("server.memory_budget", |raw| {
                     parse::integer(raw, 16 << 20..=1 << 40)
                 }),

@@ -18,7 +18,7 @@ enum Kind {
     Label,
     Host,
     Whole(i64, i64),
-    Workers,
+    AutoOr(i64),
     /// Milliseconds, from one to another, in steps of so many.
     Time(u64, u64, u64),
     Checks,
@@ -38,13 +38,14 @@ fn kind(key: &str) -> Kind {
         "app.name" | "app.version" | "app.environment" => Kind::Label,
         "server.host" | "management.host" => Kind::Host,
         "server.port" | "management.port" => Kind::Whole(0, 65_535),
-        "server.workers" => Kind::Workers,
+        "server.workers" => Kind::AutoOr(512),
+        "server.max_in_flight" => Kind::AutoOr(1_000_000),
         "server.keep_alive" => Kind::Time(0, HOUR, 1),
         "server.request_timeout" => Kind::Time(1, HOUR, 1),
         "server.client_header_timeout" => Kind::Time(1, 5 * MINUTE, 1),
         "server.upgrade_idle_timeout" => Kind::Time(SECOND, 24 * HOUR, 1),
         "server.max_body_bytes" => Kind::Whole(0, 1 << 30),
-        "server.max_connections" | "server.max_in_flight" => Kind::Whole(1, 1_000_000),
+        "server.max_connections" => Kind::Whole(1, 1_000_000),
         "server.memory_budget" => Kind::Whole(16 << 20, 1 << 40),
         "server.backlog" => Kind::Whole(1, 65_535),
         "shutdown.drain_delay" => Kind::Time(0, 10 * MINUTE, 1),
@@ -139,9 +140,9 @@ pub(crate) fn good(key: &str) -> BoxedStrategy<Good> {
         Kind::Whole(min, max) => {
             prop_oneof![4 => min..=max, 1 => select(vec![min, max])].prop_map(Good::Whole).boxed()
         }
-        Kind::Workers => prop_oneof![
+        Kind::AutoOr(max) => prop_oneof![
             Just(Good::Text("auto".to_owned())),
-            (1..=512_i64).prop_map(Good::Whole),
+            (1..=max).prop_map(Good::Whole),
         ]
         .boxed(),
         Kind::Time(min, max, step) => prop_oneof![
@@ -193,7 +194,11 @@ fn bad_text(key: &str) -> BoxedStrategy<String> {
             prop_oneof![Just(min - 1), ..min].prop_map(|number| number.to_string()),
         ]
         .boxed(),
-        Kind::Workers => one_of(&["", "0", "513", "Auto", "-1", "99999999999999999999"]).boxed(),
+        Kind::AutoOr(max) => prop_oneof![
+            one_of(&["", "0", "Auto", "-1", "99999999999999999999"]),
+            Just((max + 1).to_string()),
+        ]
+        .boxed(),
         Kind::Time(min, max, step) => prop_oneof![
             one_of(&[
                 "",
@@ -277,7 +282,7 @@ pub(crate) fn bad_value(key: &str) -> BoxedStrategy<Value> {
         Kind::Whole(min, max) => {
             prop_oneof![..min, max + 1.., select(vec![min - 1, max + 1])].boxed()
         }
-        Kind::Workers => prop_oneof![..1_i64, 513_i64.., select(vec![0, 513])].boxed(),
+        Kind::AutoOr(max) => prop_oneof![..1_i64, max + 1.., select(vec![0, max + 1])].boxed(),
         _ => any::<i64>().boxed(),
     };
     let truth = match kind(key) {

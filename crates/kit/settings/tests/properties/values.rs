@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use berth_kit_settings::{LogFormat, ReadinessCheck, Settings, Target, Workers};
+use berth_kit_settings::{LogFormat, MaxInFlight, ReadinessCheck, Settings, Target, Workers};
 use ipnet::IpNet;
 
 use crate::laws::{KEYS, variable};
@@ -172,7 +172,12 @@ impl Good {
             "server.upgrade_idle_timeout" => server.upgrade_idle_timeout = time(),
             "server.max_body_bytes" => server.max_body_bytes = whole(),
             "server.max_connections" => server.max_connections = whole(),
-            "server.max_in_flight" => server.max_in_flight = Some(whole()),
+            "server.max_in_flight" => {
+                server.max_in_flight = Some(match self {
+                    Self::Text(_) => MaxInFlight::Auto,
+                    _ => MaxInFlight::Fixed(NonZeroUsize::new(whole()).expect("it is in range")),
+                });
+            }
             "server.memory_budget" => server.memory_budget = u64::try_from(whole()).ok(),
             "server.backlog" => server.backlog = u32::try_from(whole()).expect("it is in range"),
             "server.trusted_proxies" => {

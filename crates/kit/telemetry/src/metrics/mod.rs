@@ -211,6 +211,23 @@ impl Metrics {
         self.register(gauge)
     }
 
+    /// Adds `berth_max_in_flight`, which is asked for at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it is there already.
+    pub fn register_max_in_flight(
+        &self,
+        max: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let gauge = IntGauge::new(
+            "berth_max_in_flight",
+            "How many requests may be in flight: server.max_in_flight, or what its \"auto\" has found.",
+        )?;
+        let value = move || i64::try_from(max()).unwrap_or(i64::MAX);
+        self.register(Asked { gauge, value })
+    }
+
     /// Requests that take longer than `timeout` are counted apart from now on.
     pub fn set_shutdown_timeout(&self, timeout: Duration) {
         self.http.set_shutdown_timeout(timeout);

@@ -1,18 +1,20 @@
 //! Which requests are refused because there is too much to do.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod adaptive;
+mod in_flight;
+
+use std::{fmt, rc::Rc, sync::Arc, time::{Duration, Instant}};
 
 use actix_web::{
     dev::ServiceRequest,
     http::{StatusCode, header::RETRY_AFTER},
 };
 use berth_kit_memory::{Budget, Pressure};
+
+pub use adaptive::AllWorkers;
+use adaptive::AdaptiveLimit;
+pub(crate) use in_flight::Admitted;
+use in_flight::FixedLimit;
 
 use crate::{problem::Problem, request::context::RequestContext};
 
@@ -44,29 +46,22 @@ impl ShedReason {
 #[derive(Clone)]
 pub struct Shedding {
     memory: Option<Arc<Budget>>,
-    in_flight: Option<Arc<InFlight>>,
+    in_flight: MaxInFlight,
     exempt: Arc<[String]>,
     counted: Arc<dyn Fn(ShedReason) + Send + Sync>,
 }
 
-/// The requests of all workers that handlers are at.
-#[derive(Debug)]
-struct InFlight {
-    max: usize,
-    now: AtomicUsize,
+/// How many requests may be in flight.
+#[derive(Debug, Clone)]
+enum MaxInFlight {
+    Any,
+    Fixed(Arc<FixedLimit>),
+    Adaptive(Arc<AllWorkers>),
 }
 
-/// A request that has been taken on, until its answer begins.
+/// What a worker sheds load by.
 #[derive(Debug, Default)]
-pub(crate) struct Admitted(Option<Arc<InFlight>>);
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        if let Some(in_flight) = &self.0 {
-            in_flight.now.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
+pub(crate) struct OfWorker(Option<Rc<AdaptiveLimit>>);
 
 impl Shedding {
     /// Refuses none as yet, and will never one of the routes of these patterns; calls `counted` for each that is refused.
@@ -77,7 +72,7 @@ impl Shedding {
     ) -> Self {
         Self {
             memory: None,
-            in_flight: None,
+            in_flight: MaxInFlight::Any,
             exempt: exempt.into_iter().collect(),
             counted: Arc::new(counted),
         }
@@ -92,14 +87,34 @@ impl Shedding {
         }
     }
 
-    /// Refuses a request where handlers are at so many others.
+    /// Refuses a request where so many others are in flight.
     #[must_use]
-    pub fn max_in_flight(self, max: Option<usize>) -> Self {
-        let now = AtomicUsize::new(0);
+    pub fn max_in_flight(self, max: usize) -> Self {
         Self {
-            in_flight: max.map(|max| Arc::new(InFlight { max, now })),
+            in_flight: MaxInFlight::Fixed(Arc::new(FixedLimit::new(max))),
             ..self
         }
+    }
+
+    /// Refuses requests where those in flight take much longer together than they would alone. How many are taken on
+    /// is found out, and told.
+    #[must_use]
+    pub fn adaptive(self) -> (Self, Arc<AllWorkers>) {
+        let workers = Arc::new(AllWorkers::new(Instant::now()));
+        let shedding = Self {
+            in_flight: MaxInFlight::Adaptive(Arc::clone(&workers)),
+            ..self
+        };
+        (shedding, workers)
+    }
+
+    /// For the worker whose thread this is.
+    pub(crate) fn of_worker(&self) -> OfWorker {
+        let MaxInFlight::Adaptive(all) = &self.in_flight else {
+            return OfWorker::default();
+        };
+        let all = Arc::clone(all);
+        OfWorker(Some(Rc::new(AdaptiveLimit::new(all, Instant::now(), at_work))))
     }
 
     /// Takes a request on.
@@ -111,22 +126,18 @@ impl Shedding {
         &self,
         req: &ServiceRequest,
         request: &RequestContext,
+        worker: &OfWorker,
     ) -> Result<Admitted, Problem> {
         let is_large = || request.announced() > LARGE_BODY || head_length(req) > LARGE_HEAD;
         self.look_at_memory(request, is_large)?;
-        let Some(in_flight) = &self.in_flight else {
-            return Ok(Admitted::default());
+        let admitted = match (&self.in_flight, &worker.0) {
+            (MaxInFlight::Any, _) => return Ok(Admitted::default()),
+            _ if self.is_exempt(request) => return Ok(Admitted::default()),
+            (MaxInFlight::Fixed(limit), _) => limit.admit(),
+            (MaxInFlight::Adaptive(_), Some(limit)) => Admitted::adaptive(limit),
+            (MaxInFlight::Adaptive(_), None) => return Ok(Admitted::default()),
         };
-        if self.is_exempt(request) {
-            return Ok(Admitted::default());
-        }
-        // Counted first, so that two at once are not both the last one.
-        let before = in_flight.now.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted(Some(Arc::clone(in_flight)));
-        if before >= in_flight.max {
-            return Err(self.refuse(ShedReason::InFlight));
-        }
-        Ok(admitted)
+        admitted.ok_or_else(|| self.refuse(ShedReason::InFlight))
     }
 
     /// Looks whether more of a body can be read, of which so many bytes have been.
@@ -165,6 +176,14 @@ impl Shedding {
         (self.counted)(reason);
         problem(reason)
     }
+}
+
+/// For how long this thread's runtime has been at work since its start.
+fn at_work() -> Duration {
+    let runtime = tokio::runtime::Handle::try_current();
+    runtime.map_or(Duration::ZERO, |runtime| {
+        runtime.metrics().worker_total_busy_duration(0)
+    })
 }
 
 /// What a request is answered that is refused.

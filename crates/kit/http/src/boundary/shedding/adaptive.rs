@@ -1,0 +1,358 @@
+//! How many requests a worker takes on at a time, where that is found out.
+//!
+//! A request that is alone takes its usual time. Where those that are in flight together take much longer, they wait
+//! for each other: more of them would each wait longer, and none be answered sooner. Then the limit is lowered. It is
+//! raised where requests have been refused, unless the worker never rests, for that one cannot do more.
+//!
+//! What is usual is learned for each route from requests that are alone. Where requests are refused, each ten seconds
+//! the limit is one for a moment, of all workers at once.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The limit of a worker at its start, and after a while without a refusal.
+const INITIAL: f64 = 32.0;
+
+/// How much longer than usual requests may take together.
+const SLOWER: f64 = 1.3;
+
+/// How much of the limit remains at least when it is lowered.
+const LOWERED: f64 = 0.5;
+
+/// How much it is raised by at a time, beside one.
+const RAISED: f64 = 1.05;
+
+/// From which part of the time on a worker is at work without a rest.
+const BUSY: f64 = 0.9;
+
+/// The shortest time after which the limit may change.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// How many requests beside half the limit have to have been answered in it.
+const SAMPLES: f64 = 5.0;
+
+/// For how long quick requests may wait for each other in any case, in seconds: some come at one moment.
+const QUICK: f64 = 0.001;
+
+/// How often what is usual is learned anew where requests are refused.
+const LEARN_EVERY: Duration = Duration::from_secs(10);
+
+/// How long that may take.
+const LEARN: Duration = Duration::from_secs(1);
+
+/// How many requests of each worker are enough for it.
+const LEARNED: usize = 5;
+
+/// The weight of one more request in an average.
+const WEIGHT: f64 = 0.1;
+
+/// The same of one that has been alone for that.
+const LEARNED_WEIGHT: f64 = 0.5;
+
+/// What the workers of a process have in common.
+#[derive(Debug)]
+pub struct AllWorkers {
+    workers: AtomicUsize,
+    in_flight: AtomicUsize,
+    limit: AtomicUsize,
+    /// The number of the last time for learning, and how many requests have been alone in it.
+    learning: AtomicU64,
+    learned: AtomicUsize,
+    since: Instant,
+}
+
+impl AllWorkers {
+    pub(super) fn new(since: Instant) -> Self {
+        Self {
+            workers: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+            learning: AtomicU64::new(0),
+            learned: AtomicUsize::new(0),
+            since,
+        }
+    }
+
+    /// How many requests they take on now, together.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether the limit of each is one for now, so that it is learned what is usual. It is so for all at once, for the
+    /// requests of one worker wait for those of another, too.
+    fn learn(&self, has_refused: bool, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.since).as_secs();
+        let number = since / LEARN_EVERY.as_secs();
+        if number == 0 || since % LEARN_EVERY.as_secs() >= LEARN.as_secs() {
+            return false;
+        }
+        if self.learning.load(Ordering::Relaxed) == number {
+            let enough = LEARNED * self.workers.load(Ordering::Relaxed);
+            return self.learned.load(Ordering::Relaxed) < enough;
+        }
+        if has_refused {
+            self.learned.store(0, Ordering::Relaxed);
+            self.learning.store(number, Ordering::Relaxed);
+        }
+        has_refused
+    }
+}
+
+/// The limit of one worker.
+pub(super) struct AdaptiveLimit {
+    all: Arc<AllWorkers>,
+    /// For how long the worker has been at work.
+    busy: Box<dyn Fn() -> Duration>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: f64,
+    in_flight: usize,
+    /// How long a request takes on average, in seconds.
+    average: f64,
+    /// How long one of each route takes alone, in seconds; 0 where that is not known.
+    usual: Vec<f64>,
+    window: Window,
+}
+
+/// What has been seen since the limit was last looked at.
+#[derive(Debug)]
+struct Window {
+    began: Instant,
+    busy: Duration,
+    /// The most requests in flight at one moment.
+    most: usize,
+    has_refused: bool,
+    answered: usize,
+    /// How long these waited for their worker, and took then, together and in seconds.
+    waited: f64,
+    took: f64,
+    /// How long they would usually have taken.
+    usually: f64,
+}
+
+impl Window {
+    fn new(began: Instant, busy: Duration, most: usize) -> Self {
+        Self {
+            began,
+            busy,
+            most,
+            has_refused: false,
+            answered: 0,
+            waited: 0.0,
+            took: 0.0,
+            usually: 0.0,
+        }
+    }
+}
+
+/// A request that has been taken on.
+#[derive(Debug)]
+pub(super) struct Taken {
+    at: Instant,
+    is_alone: bool,
+    /// When its worker came to it.
+    begun: Option<Instant>,
+    /// Since when it waits for its client, and for how long it did before.
+    waits_since: Option<Instant>,
+    waited: Duration,
+}
+
+impl Taken {
+    /// The worker has come to the request.
+    pub(super) fn begin(&mut self, now: impl FnOnce() -> Instant) {
+        self.begun.get_or_insert_with(now);
+    }
+}
+
+impl AdaptiveLimit {
+    /// Of a worker that has been at work for as long as `busy` says.
+    pub(super) fn new(
+        all: Arc<AllWorkers>,
+        now: Instant,
+        busy: impl Fn() -> Duration + 'static,
+    ) -> Self {
+        all.workers.fetch_add(1, Ordering::Relaxed);
+        all.limit.fetch_add(whole(INITIAL), Ordering::Relaxed);
+        let state = State {
+            limit: INITIAL,
+            in_flight: 0,
+            average: QUICK / INITIAL,
+            usual: Vec::new(),
+            window: Window::new(now, busy(), 0),
+        };
+        Self {
+            all,
+            busy: Box::new(busy),
+            state: RefCell::new(state),
+        }
+    }
+
+    /// Takes a request on; `None` where there are too many.
+    pub(super) fn admit(&self, now: Instant) -> Option<Taken> {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        let limit = if self.all.learn(state.window.has_refused, now) {
+            1
+        } else {
+            whole(state.limit)
+        };
+        let quick = QUICK / state.average;
+        if state.in_flight >= limit.max(whole(quick)) {
+            state.window.has_refused = true;
+            return None;
+        }
+        state.in_flight += 1;
+        state.window.most = state.window.most.max(state.in_flight);
+        let others = self.all.in_flight.fetch_add(1, Ordering::Relaxed);
+        let is_alone =
+            state.in_flight == 1 && others < self.all.workers.load(Ordering::Relaxed);
+        Some(Taken {
+            at: now,
+            is_alone,
+            begun: None,
+            waits_since: None,
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// The request waits for its client: it is not in flight meanwhile.
+    pub(super) fn wait(&self, taken: &mut Taken, now: Instant) {
+        if taken.waits_since.is_none() {
+            taken.waits_since = Some(now);
+            taken.is_alone = false;
+            self.leave();
+        }
+    }
+
+    /// The request waits for its client no longer.
+    pub(super) fn go_on(&self, taken: &mut Taken, now: Instant) {
+        if let Some(since) = taken.waits_since.take() {
+            taken.waited += now.saturating_duration_since(since);
+            self.state.borrow_mut().in_flight += 1;
+            self.all.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The request has been answered, or nobody waits for its answer any more.
+    pub(super) fn end(&self, taken: &Taken) {
+        if taken.waits_since.is_none() {
+            self.leave();
+        }
+    }
+
+    fn leave(&self) {
+        self.state.borrow_mut().in_flight -= 1;
+        self.all.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Sees how long a request took that was answered by the route of this number.
+    pub(super) fn answered(&self, taken: &Taken, route: usize, now: Instant) {
+        let begun = taken.begun.unwrap_or(taken.at);
+        let took = now.saturating_duration_since(begun);
+        let took = took.saturating_sub(taken.waited).as_secs_f64();
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        approach(&mut state.average, took, WEIGHT);
+        if state.usual.len() <= route {
+            state.usual.resize(route + 1, 0.0);
+        }
+        if taken.is_alone {
+            let is_to_learn = self.all.learn(false, now);
+            let weight = if is_to_learn { LEARNED_WEIGHT } else { WEIGHT };
+            state.learn(route, took, weight);
+            self.all
+                .learned
+                .fetch_add(usize::from(is_to_learn), Ordering::Relaxed);
+        }
+        let usual = state.usual[route];
+        // What began before the limit was changed says nothing of the new one.
+        if usual > 0.0 && taken.at >= state.window.began {
+            let waited = begun.saturating_duration_since(taken.at);
+            state.window.answered += 1;
+            state.window.waited += waited.as_secs_f64();
+            state.window.took += took;
+            state.window.usually += usual;
+        }
+        let enough = SAMPLES + state.limit / 2.0;
+        if state.window.answered as f64 >= enough && now - state.window.began >= WINDOW {
+            let before = whole(state.limit);
+            state.adapt(now, (self.busy)());
+            let after = whole(state.limit);
+            // It wraps around where it falls.
+            self.all
+                .limit
+                .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        }
+    }
+}
+
+impl State {
+    fn learn(&mut self, route: usize, took: f64, weight: f64) {
+        let usual = &mut self.usual[route];
+        if *usual == 0.0 {
+            *usual = took;
+        }
+        approach(usual, took, weight);
+    }
+
+    fn adapt(&mut self, now: Instant, busy: Duration) {
+        let window = &self.window;
+        let at_work = busy.saturating_sub(window.busy).as_secs_f64();
+        let is_busy = at_work >= BUSY * (now - window.began).as_secs_f64();
+        // That some wait for a worker that rests at other times is no overload.
+        let waited = if is_busy { window.waited } else { 0.0 };
+        let slower = (waited + window.took) / window.usually;
+        if slower > SLOWER && window.most as f64 >= self.limit / 2.0 {
+            self.limit = (self.limit * (SLOWER / slower).max(LOWERED)).max(1.0);
+        } else if !window.has_refused {
+            self.limit = self.limit.max((self.limit + 1.0).min(INITIAL));
+        } else if !is_busy {
+            self.limit = self.limit * RAISED + 1.0;
+        }
+        self.window = Window::new(now, busy, self.in_flight);
+    }
+}
+
+fn approach(average: &mut f64, value: f64, weight: f64) {
+    *average += (value - *average) * weight;
+}
+
+/// How many whole requests that is.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a limit is positive, and what is too large becomes the largest there is"
+)]
+fn whole(limit: f64) -> usize {
+    limit as usize
+}
+
+impl Drop for AdaptiveLimit {
+    fn drop(&mut self) {
+        let limit = whole(self.state.get_mut().limit);
+        self.all.limit.fetch_sub(limit, Ordering::Relaxed);
+        self.all.workers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for AdaptiveLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdaptiveLimit")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
