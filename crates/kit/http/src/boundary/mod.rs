@@ -196,7 +196,9 @@ where
         let polled = self.as_mut().poll_handler(cx);
         let this = self.project();
         match polled {
-            Poll::Pending => this.admitted.waits(this.request.body() == BodyProgress::Waiting),
+            Poll::Pending => this
+                .admitted
+                .waits(this.request.body() == BodyProgress::Waiting),
             Poll::Ready(_) => this.admitted.answered(|| this.request.route_id()),
         }
         polled

@@ -83,6 +83,7 @@ impl Routes {
     }
 
     /// The patterns of the routes whose requests are always taken on.
+    #[must_use]
     pub fn exempt(&self) -> &[String] {
         &self.never_shed
     }
@@ -131,7 +132,8 @@ impl Routes {
         });
         let seen = seen.await;
         let survey = Survey::new(documented, seen, async |path| self.places(path).await).await?;
-        let is_there = |pattern: &&String| survey.routes.iter().any(|route| route.pattern == **pattern);
+        let is_there =
+            |pattern: &&String| survey.routes.iter().any(|route| route.pattern == **pattern);
         match self.never_shed.iter().find(|pattern| !is_there(pattern)) {
             None => Ok(survey),
             Some(pattern) => Err(Conflict::NoSuchRoute {

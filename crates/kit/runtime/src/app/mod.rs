@@ -173,7 +173,8 @@ impl AppState {
             }
             Some(MaxInFlight::Auto) => {
                 let (shedding, workers) = shedding.adaptive();
-                self.metrics.register_max_in_flight(move || workers.limit())?;
+                self.metrics
+                    .register_max_in_flight(move || workers.limit())?;
                 shedding
             }
         });

@@ -194,13 +194,12 @@ fn auto_or(raw: &Raw, max: i64) -> Parsed<Option<NonZeroUsize>> {
         return Ok(None);
     }
     let number = raw.integer().filter(|number| (1..=max).contains(number));
-    match number.and_then(|number| NonZeroUsize::new(usize::try_from(number).ok()?)) {
-        Some(number) => Ok(Some(number)),
-        None => {
-            let allowed = format!("must be \"auto\" or a whole number from 1 to {max}");
-            raw.refuse(&allowed, false)
-        }
+    let number = number.and_then(|number| NonZeroUsize::new(usize::try_from(number).ok()?));
+    if number.is_some() {
+        return Ok(number);
     }
+    let allowed = format!("must be \"auto\" or a whole number from 1 to {max}");
+    raw.refuse(&allowed, false)
 }
 
 /// `text` or `json`.

@@ -24,7 +24,7 @@ const INITIAL: f64 = 32.0;
 const SLOWER: f64 = 1.3;
 
 /// How much of the limit remains at least when it is lowered.
-const LOWERED: f64 = 0.5;
+const LOWERED: f64 = 0.2;
 
 /// How much it is raised by at a time, beside one.
 const RAISED: f64 = 1.05;
@@ -36,7 +36,7 @@ const BUSY: f64 = 0.9;
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// How many requests beside half the limit have to have been answered in it.
-const SAMPLES: f64 = 5.0;
+const SAMPLES: usize = 5;
 
 /// For how long quick requests may wait for each other in any case, in seconds: some come at one moment.
 const QUICK: f64 = 0.001;
@@ -48,7 +48,7 @@ const LEARN_EVERY: Duration = Duration::from_secs(10);
 const LEARN: Duration = Duration::from_secs(1);
 
 /// How many requests of each worker are enough for it.
-const LEARNED: usize = 5;
+const LEARNED: usize = 3;
 
 /// The weight of one more request in an average.
 const WEIGHT: f64 = 0.1;
@@ -202,6 +202,16 @@ impl AdaptiveLimit {
     pub(super) fn admit(&self, now: Instant) -> Option<Taken> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        // Not when an answer is done: what the worker does is counted when it rests, and now it has just begun.
+        if state.has_seen_enough(now) {
+            let before = whole(state.limit);
+            state.adapt(now, (self.busy)());
+            let after = whole(state.limit);
+            // It wraps around where it falls.
+            self.all
+                .limit
+                .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        }
         let limit = if self.all.learn(state.window.has_refused, now) {
             1
         } else {
@@ -215,8 +225,7 @@ impl AdaptiveLimit {
         state.in_flight += 1;
         state.window.most = state.window.most.max(state.in_flight);
         let others = self.all.in_flight.fetch_add(1, Ordering::Relaxed);
-        let is_alone =
-            state.in_flight == 1 && others < self.all.workers.load(Ordering::Relaxed);
+        let is_alone = state.in_flight == 1 && others < self.all.workers.load(Ordering::Relaxed);
         Some(Taken {
             at: now,
             is_alone,
@@ -284,16 +293,6 @@ impl AdaptiveLimit {
             state.window.took += took;
             state.window.usually += usual;
         }
-        let enough = SAMPLES + state.limit / 2.0;
-        if state.window.answered as f64 >= enough && now - state.window.began >= WINDOW {
-            let before = whole(state.limit);
-            state.adapt(now, (self.busy)());
-            let after = whole(state.limit);
-            // It wraps around where it falls.
-            self.all
-                .limit
-                .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
-        }
     }
 }
 
@@ -306,6 +305,11 @@ impl State {
         approach(usual, took, weight);
     }
 
+    fn has_seen_enough(&self, now: Instant) -> bool {
+        self.window.answered >= SAMPLES + whole(self.limit / 2.0)
+            && now.saturating_duration_since(self.window.began) >= WINDOW
+    }
+
     fn adapt(&mut self, now: Instant, busy: Duration) {
         let window = &self.window;
         let at_work = busy.saturating_sub(window.busy).as_secs_f64();
@@ -313,7 +317,7 @@ impl State {
         // That some wait for a worker that rests at other times is no overload.
         let waited = if is_busy { window.waited } else { 0.0 };
         let slower = (waited + window.took) / window.usually;
-        if slower > SLOWER && window.most as f64 >= self.limit / 2.0 {
+        if slower > SLOWER && window.most >= whole(self.limit / 2.0) {
             self.limit = (self.limit * (SLOWER / slower).max(LOWERED)).max(1.0);
         } else if !window.has_refused {
             self.limit = self.limit.max((self.limit + 1.0).min(INITIAL));

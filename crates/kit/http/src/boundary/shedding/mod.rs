@@ -3,7 +3,12 @@
 mod adaptive;
 mod in_flight;
 
-use std::{fmt, rc::Rc, sync::Arc, time::{Duration, Instant}};
+use std::{
+    fmt,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     dev::ServiceRequest,
@@ -11,8 +16,8 @@ use actix_web::{
 };
 use berth_kit_memory::{Budget, Pressure};
 
-pub use adaptive::AllWorkers;
 use adaptive::AdaptiveLimit;
+pub use adaptive::AllWorkers;
 pub(crate) use in_flight::Admitted;
 use in_flight::FixedLimit;
 
@@ -114,7 +119,11 @@ impl Shedding {
             return OfWorker::default();
         };
         let all = Arc::clone(all);
-        OfWorker(Some(Rc::new(AdaptiveLimit::new(all, Instant::now(), at_work))))
+        OfWorker(Some(Rc::new(AdaptiveLimit::new(
+            all,
+            Instant::now(),
+            at_work,
+        ))))
     }
 
     /// Takes a request on.

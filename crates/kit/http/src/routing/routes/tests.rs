@@ -370,3 +370,21 @@ async fn two_types_of_one_name_are_refused() {
     let name = "Order".to_owned();
     assert_eq!(schema.await, Conflict::Schema { name });
 }
+
+#[actix_web::test]
+async fn a_route_that_is_never_to_be_shed_has_to_be_there() {
+    let routes = Routes::new(|cfg| {
+        cfg.service(scope("/api").service(cancel));
+    });
+    let there = routes.clone().never_shed("/api/orders/{id:\\d+}");
+    assert_eq!(there.survey().await.unwrap().routes.len(), 1);
+    assert_eq!(there.exempt(), ["/api/orders/{id:\\d+}"]);
+    let conflict = routes.merge(Routes::default().never_shed("/orders"));
+    let conflict = conflict.survey().await.unwrap_err();
+    assert!(
+        conflict
+            .to_string()
+            .starts_with("never_shed names /orders,"),
+        "{conflict}"
+    );
+}

@@ -1,6 +1,7 @@
 """Clients that come when they come, whether or not those before them have been answered."""
 
 import asyncio
+import collections
 import math
 import random
 import time
@@ -26,16 +27,23 @@ class Seen(NamedTuple):
         return ordered[min(len(ordered) - 1, math.ceil(part * len(ordered)))] if ordered else math.inf
 
 
+# So many clients, who ask by turns: each worker has as many of them as the others.
+CLIENTS = 64
+
+
 class Connections:
-    """Those that wait for their next request, the last used first."""
+    """Those that wait for their next request, the one that has waited for longest first."""
 
     def __init__(self, port: int):
         self.port = port
-        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.idle: collections.deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = collections.deque()
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def ask(self, target: str) -> tuple[int, str]:
         """The status of an answer, and what its Retry-After says."""
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = self.idle.popleft() if self.idle else await self.open()
         writer.write(f"GET {target} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
         fields = dict(line.split(": ", 1) for line in head[1:] if line)
@@ -49,6 +57,7 @@ class Connections:
 
 async def come(port: int, target: str, rate: float, after: float, seconds: float) -> Seen:
     connections, seen = Connections(port), Seen(seconds, [], 0, [])
+    connections.idle.extend(await asyncio.gather(*(connections.open() for _ in range(CLIENTS))))
     refused = 0
 
     async def one(due: float) -> None:
