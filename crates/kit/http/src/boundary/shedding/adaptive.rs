@@ -109,8 +109,8 @@ impl AllWorkers {
 /// The limit of one worker.
 pub(super) struct AdaptiveLimit {
     all: Arc<AllWorkers>,
-    /// For how long the worker has been at work.
-    busy: Box<dyn Fn() -> Duration>,
+    /// For how long the worker has been at work, until it looked last whether something has come.
+    worked: Box<dyn Fn() -> Duration>,
     state: RefCell<State>,
 }
 
@@ -122,6 +122,9 @@ struct State {
     average: f64,
     /// How long one of each route takes alone, in seconds; 0 where that is not known.
     usual: Vec<f64>,
+    /// What `worked` has said last, and when it did first.
+    worked: Duration,
+    worked_since: Instant,
     window: Window,
 }
 
@@ -176,24 +179,27 @@ impl Taken {
 }
 
 impl AdaptiveLimit {
-    /// Of a worker that has been at work for as long as `busy` says.
+    /// Of a worker that has been at work for as long as `worked` says.
     pub(super) fn new(
         all: Arc<AllWorkers>,
         now: Instant,
-        busy: impl Fn() -> Duration + 'static,
+        worked: impl Fn() -> Duration + 'static,
     ) -> Self {
         all.workers.fetch_add(1, Ordering::Relaxed);
         all.limit.fetch_add(whole(INITIAL), Ordering::Relaxed);
+        let busy = worked();
         let state = State {
             limit: INITIAL,
             in_flight: 0,
             average: QUICK / INITIAL,
             usual: Vec::new(),
-            window: Window::new(now, busy(), 0),
+            worked: busy,
+            worked_since: now,
+            window: Window::new(now, busy, 0),
         };
         Self {
             all,
-            busy: Box::new(busy),
+            worked: Box::new(worked),
             state: RefCell::new(state),
         }
     }
@@ -202,10 +208,10 @@ impl AdaptiveLimit {
     pub(super) fn admit(&self, now: Instant) -> Option<Taken> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        // Not when an answer is done: what the worker does is counted when it rests, and now it has just begun.
+        let busy = state.busy((self.worked)(), now);
         if state.has_seen_enough(now) {
             let before = whole(state.limit);
-            state.adapt(now, (self.busy)());
+            state.adapt(now, busy);
             let after = whole(state.limit);
             // It wraps around where it falls.
             self.all
@@ -297,6 +303,16 @@ impl AdaptiveLimit {
 }
 
 impl State {
+    /// For how long the worker has been at work by now. This is asked for each request, and `worked` only changes when
+    /// it looks for more of them.
+    fn busy(&mut self, worked: Duration, now: Instant) -> Duration {
+        if worked != self.worked {
+            self.worked = worked;
+            self.worked_since = now;
+        }
+        worked + now.saturating_duration_since(self.worked_since)
+    }
+
     fn learn(&mut self, route: usize, took: f64, weight: f64) {
         let usual = &mut self.usual[route];
         if *usual == 0.0 {

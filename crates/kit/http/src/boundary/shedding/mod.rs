@@ -122,7 +122,7 @@ impl Shedding {
         OfWorker(Some(Rc::new(AdaptiveLimit::new(
             all,
             Instant::now(),
-            at_work,
+            worked(),
         ))))
     }
 
@@ -187,12 +187,16 @@ impl Shedding {
     }
 }
 
-/// For how long this thread's runtime has been at work since its start.
-fn at_work() -> Duration {
+/// For how long this thread's runtime has been at work, as often as it is asked.
+fn worked() -> impl Fn() -> Duration {
     let runtime = tokio::runtime::Handle::try_current();
-    runtime.map_or(Duration::ZERO, |runtime| {
-        runtime.metrics().worker_total_busy_duration(0)
-    })
+    let metrics = runtime.map(|runtime| runtime.metrics());
+    move || {
+        let metrics = metrics.as_ref();
+        metrics.map_or(Duration::ZERO, |metrics| {
+            metrics.worker_total_busy_duration(0)
+        })
+    }
 }
 
 /// What a request is answered that is refused.

@@ -35,7 +35,7 @@ struct Service {
 
 struct Worker {
     limit: AdaptiveLimit,
-    busy: Rc<Cell<Duration>>,
+    worked: Rc<Cell<Duration>>,
     /// Until when it computes, and what has come meanwhile.
     until: Duration,
     arrived: Vec<Request>,
@@ -92,11 +92,11 @@ impl Service {
         let start = Instant::now();
         let all = Arc::new(AllWorkers::new(start));
         let workers = (0..2).map(|_| {
-            let busy = Rc::<Cell<Duration>>::default();
-            let at_work = Rc::clone(&busy);
+            let worked = Rc::<Cell<Duration>>::default();
+            let so_far = Rc::clone(&worked);
             Worker {
-                limit: AdaptiveLimit::new(Arc::clone(&all), start, move || at_work.get()),
-                busy,
+                limit: AdaptiveLimit::new(Arc::clone(&all), start, move || so_far.get()),
+                worked,
                 until: Duration::ZERO,
                 arrived: Vec::new(),
             }
@@ -196,6 +196,7 @@ impl Service {
                 vec![(it.until.max(now), Event::Computes(worker))]
             }
             Serving::Pool(_) => {
+                it.worked.update(|worked| worked + REFUSAL);
                 request.taken = it.limit.admit(self.start + now);
                 if request.taken.is_none() {
                     self.refused += 1;
@@ -226,12 +227,11 @@ impl Service {
                 taken.begin(|| self.start + at);
             }
             at += request.takes;
-            self.workers[worker]
-                .busy
-                .update(|busy| busy + request.takes);
             self.answered(worker, &request, at);
         }
-        self.workers[worker].until = at;
+        let it = &mut self.workers[worker];
+        it.until = at;
+        it.worked.update(|worked| worked + at.saturating_sub(now));
         Vec::new()
     }
 
