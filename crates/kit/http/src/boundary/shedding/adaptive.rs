@@ -171,13 +171,6 @@ pub(super) struct Taken {
     waited: Duration,
 }
 
-impl Taken {
-    /// The worker has come to the request.
-    pub(super) fn begin(&mut self, now: impl FnOnce() -> Instant) {
-        self.begun.get_or_insert_with(now);
-    }
-}
-
 impl AdaptiveLimit {
     /// Of a worker that has been at work for as long as `worked` says.
     pub(super) fn new(
@@ -239,6 +232,15 @@ impl AdaptiveLimit {
             waits_since: None,
             waited: Duration::ZERO,
         })
+    }
+
+    /// The worker comes to the request, or comes to it again.
+    pub(super) fn begin(&self, taken: &mut Taken, now: impl FnOnce() -> Instant) {
+        if taken.begun.is_none() {
+            let now = now();
+            taken.begun = Some(now);
+            self.state.borrow_mut().busy((self.worked)(), now);
+        }
     }
 
     /// The request waits for its client: it is not in flight meanwhile.
@@ -303,8 +305,8 @@ impl AdaptiveLimit {
 }
 
 impl State {
-    /// For how long the worker has been at work by now. This is asked for each request, and `worked` only changes when
-    /// it looks for more of them.
+    /// For how long the worker has been at work by now. This is asked again and again, since `worked` only changes when
+    /// the worker looks whether something has come.
     fn busy(&mut self, worked: Duration, now: Instant) -> Duration {
         if worked != self.worked {
             self.worked = worked;

@@ -83,8 +83,8 @@ impl Admitted {
                 *has_waited = true;
                 true
             }
-            Some(InFlight::Adaptive { taken, .. }) => {
-                taken.begin(Instant::now);
+            Some(InFlight::Adaptive { limit, taken, .. }) => {
+                limit.begin(taken, Instant::now);
                 false
             }
             _ => false,

@@ -27,7 +27,7 @@ def overloaded(target: str, capacity: float, most: str) -> str:
     figures = []
     with limited(most) as server:
         calm = load(server.port, target, capacity / 2, seconds, after=1)
-        assert not calm.refused and not calm.failed, f"at half the load, {calm.refused} refused, {calm.failed[:3]}"
+        assert hardly_any(calm), f"at half the load, {calm.refused} refused, {calm.failed[:3]}"
         for times in short_or_long((3,), (1, 2, 3, 10)):
             seen = load(server.port, target, capacity * times, seconds, after=3)
             assert not seen.failed, f"at {times} ×, {len(seen.failed)} failed: {seen.failed[:3]}"
@@ -41,8 +41,13 @@ def overloaded(target: str, capacity: float, most: str) -> str:
         # And then it is over.
         load(server.port, target, capacity / 2, 0, after=3)
         after = load(server.port, target, capacity / 2, 2, after=0)
-        assert not after.refused, f"after it, {after.refused} were refused at half the load"
+        assert hardly_any(after), f"after it, {after.refused} were refused at half the load, {after.failed[:3]}"
     return f"{', '.join(figures)} (of {capacity:.0f} a second and {calm.within(0.99) * 1000:.0f} ms)"
+
+
+def hardly_any(seen: Seen) -> bool:
+    """Whether no more was refused than comes too much at one moment by chance."""
+    return seen.refused <= 0.02 * len(seen.latencies) and not seen.failed
 
 
 def report(seen: Seen) -> str:

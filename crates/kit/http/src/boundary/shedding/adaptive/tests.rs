@@ -224,7 +224,8 @@ impl Service {
         }
         for mut request in batch {
             if let Some(taken) = &mut request.taken {
-                taken.begin(|| self.start + at);
+                let limit = &self.workers[worker].limit;
+                limit.begin(taken, || self.start + at);
             }
             at += request.takes;
             self.answered(worker, &request, at);
