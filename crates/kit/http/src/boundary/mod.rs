@@ -188,6 +188,9 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let admitted = self.as_mut().project().admitted;
+        if !admitted.counts() {
+            return self.poll_handler(cx);
+        }
         if admitted.lets_others_pass() {
             cx.waker().wake_by_ref();
             return Poll::Pending;

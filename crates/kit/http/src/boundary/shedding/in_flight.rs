@@ -31,10 +31,10 @@ impl FixedLimit {
     pub(super) fn admit(self: &Arc<Self>) -> Option<Admitted> {
         // Counted first, so that two at once are not both the last one.
         let before = self.enter();
-        let admitted = Admitted(Some(InFlight::Fixed {
+        let admitted = Admitted::new(InFlight::Fixed {
             limit: Arc::clone(self),
             waits: false,
-        }));
+        });
         (before < self.max).then_some(admitted)
     }
 
@@ -50,7 +50,10 @@ impl FixedLimit {
 /// A request that has been taken on. It is in flight until its answer begins or it is dropped, but not while it waits
 /// for its client.
 #[derive(Debug, Default)]
-pub(crate) struct Admitted(Option<InFlight>);
+pub(crate) struct Admitted(
+    /// In a box, so that no request has room for it where nothing is limited.
+    Option<Box<InFlight>>,
+);
 
 #[derive(Debug)]
 enum InFlight {
@@ -68,17 +71,26 @@ enum InFlight {
 impl Admitted {
     pub(super) fn adaptive(limit: &Rc<AdaptiveLimit>) -> Option<Self> {
         let taken = limit.admit(Instant::now())?;
-        Some(Self(Some(InFlight::Adaptive {
+        Some(Self::new(InFlight::Adaptive {
             limit: Rc::clone(limit),
             taken,
             has_waited: false,
-        })))
+        }))
+    }
+
+    fn new(in_flight: InFlight) -> Self {
+        Self(Some(Box::new(in_flight)))
+    }
+
+    /// Whether there is a limit that it counts for.
+    pub(crate) fn counts(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether others that have come to this worker have to be taken on or refused before this one is begun: once, where
     /// it has to be seen how many come at a time.
     pub(crate) fn lets_others_pass(&mut self) -> bool {
-        match &mut self.0 {
+        match self.0.as_deref_mut() {
             Some(InFlight::Adaptive { has_waited, .. }) if !*has_waited => {
                 *has_waited = true;
                 true
@@ -93,7 +105,7 @@ impl Admitted {
 
     /// Whether it waits for its client: for more of its body.
     pub(crate) fn waits(&mut self, is_waiting: bool) {
-        match &mut self.0 {
+        match self.0.as_deref_mut() {
             Some(InFlight::Fixed { limit, waits }) if *waits != is_waiting => {
                 *waits = is_waiting;
                 if is_waiting {
@@ -115,7 +127,7 @@ impl Admitted {
 
     /// It has been answered, by this route.
     pub(crate) fn answered(&mut self, route: impl FnOnce() -> RouteId) {
-        if let Some(InFlight::Adaptive { limit, taken, .. }) = &self.0 {
+        if let Some(InFlight::Adaptive { limit, taken, .. }) = self.0.as_deref() {
             limit.answered(taken, route().index(), Instant::now());
         }
         *self = Self::default();
@@ -124,7 +136,7 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        match &self.0 {
+        match self.0.as_deref() {
             Some(InFlight::Fixed { limit, waits }) if !waits => limit.leave(),
             Some(InFlight::Adaptive { limit, taken, .. }) => limit.end(taken),
             _ => {}
