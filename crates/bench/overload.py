@@ -23,6 +23,9 @@ PAGE, PLOT = ROOT / "docs/overload.md", ROOT / "docs/overload.svg"
 MULTIPLES = (0.25, 0.5, 1, 2, 3, 5, 10)
 SECONDS = 6
 
+# How long after the load began it is looked at: the limit is found by then.
+SETTLED = 4
+
 # How long a client waits for its answer, in seconds: what comes later is of no use to it.
 PATIENCE = 1
 
@@ -34,7 +37,7 @@ def seen(most: str | None, target: str, capacity: float) -> list[Seen]:
         with limited(most) as server:
             # It knows what is usual.
             load(server.port, target, capacity / 4, 0, after=2)
-            all_of_them.append(load(server.port, target, capacity * times, SECONDS))
+            all_of_them.append(load(server.port, target, capacity * times, SECONDS, after=SETTLED))
     return all_of_them
 
 
@@ -96,8 +99,8 @@ def main() -> None:
         late = [f"{each.within(0.99) * 1000:,.0f}" for each in (one, other)]
         rows.append(f"| {times:g} × | {share[0]}, {share[1]} | {late[0]}, {late[1]} | {other.refused / SECONDS:.0f} a second |")
     text = ("A handler that computes for 20 ms (`/debug/block/20ms`), two workers, clients that come at random whether or not "
-            f"others have been answered; {capacity:.0f} requests a second can be answered. {SECONDS} s each, two after the load "
-            "began. What was answered within a second is a part of what came, or could be answered at most.\n\n"
+            f"others have been answered; {capacity:.0f} requests a second can be answered. {SECONDS} s each, {SETTLED} after "
+            "the load began. What was answered within a second is a part of what came, or could be answered at most.\n\n"
             + "\n".join(rows) + "\n\n![With and without a limit](overload.svg)\n")
     print(text)
     if given.docs:
