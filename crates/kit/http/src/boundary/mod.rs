@@ -188,21 +188,22 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let admitted = self.as_mut().project().admitted;
-        if !admitted.counts() {
-            return self.poll_handler(cx);
+        if admitted.counts() {
+            if admitted.lets_others_pass() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            admitted.waits(false);
         }
-        if admitted.lets_others_pass() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        admitted.waits(false);
         let polled = self.as_mut().poll_handler(cx);
         let this = self.project();
-        match polled {
-            Poll::Pending => this
-                .admitted
-                .waits(this.request.body() == BodyProgress::Waiting),
-            Poll::Ready(_) => this.admitted.answered(|| this.request.route_id()),
+        if this.admitted.counts() {
+            match polled {
+                Poll::Pending => this
+                    .admitted
+                    .waits(this.request.body() == BodyProgress::Waiting),
+                Poll::Ready(_) => this.admitted.answered(|| this.request.route_id()),
+            }
         }
         polled
     }
@@ -212,6 +213,7 @@ impl<F> Bounded<F>
 where
     F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
 {
+    #[inline]
     fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         if let Some(refusal) = this.refusal.take() {
