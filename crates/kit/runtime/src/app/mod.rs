@@ -244,6 +244,13 @@ impl PortApp {
         self.is_public && !self.is_starting
     }
 
+    /// Has liveness know of the worker whose thread this is, where clients depend on it.
+    pub(crate) fn watch_worker(&self) {
+        if self.is_service() {
+            self.state.health.watch_worker();
+        }
+    }
+
     /// What becomes of what is no request.
     pub(crate) fn refusals(&self) -> Refusals {
         Refusals {

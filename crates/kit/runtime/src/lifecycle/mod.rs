@@ -226,6 +226,7 @@ async fn serve(
     let server = actix_rt::spawn(server);
     let tasks = Tasks::start(tasks, &stop.token());
     state.health.started();
+    actix_rt::spawn(Arc::clone(&state.health).keep_beating());
     actix_rt::spawn(reloader.run());
 
     let running = Running {

@@ -1,6 +1,8 @@
 //! The ports of the service: how each is bound, and what is served on it.
 
 mod descriptors;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -151,6 +153,7 @@ impl Port {
             }),
         };
         serve(self.listeners, &options, move || {
+            app.watch_worker();
             let factory = map_config(app.app(), |()| AppConfig::default());
             (factory, app.refusals())
         })

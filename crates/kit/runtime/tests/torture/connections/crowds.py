@@ -133,14 +133,15 @@ class Regular:
 
 @trial("more-clients-than-places")
 def more_clients_than_places() -> str:
-    """Clients that keep their connections, a few more than there may be: probes and all of them are answered."""
+    """Clients that keep their connections, a few more than there may be: all of them and probes of both ports are
+    answered."""
     places, count, rounds = 2000, 2100, short_or_long(3, 20)
     descriptors_for(count)
     management = free_port()
     with Berth(BERTH__SERVER__MAX_CONNECTIONS=str(places), BERTH__MANAGEMENT__PORT=str(management)) as server:
         clients = [Regular(server) for _ in range(count)]
         longest = 0.0
-        with probes(server) as took:
+        with probes(server) as took, probes(server, port=management) as took_private:
             for _ in range(rounds):
                 for client in clients:
                     started = time.monotonic()
@@ -152,6 +153,7 @@ def more_clients_than_places() -> str:
         assert server.sample("berth_connections_max") == places
         assert evicted >= count - places, f"{evicted:.0f} connections made room"
         assert max(took) < 1, f"a probe took {max(took):.1f} s"
+        assert max(took_private) < 1, f"a probe of the management port took {max(took_private):.1f} s"
         assert longest < 1, f"a client waited {longest:.1f} s for its answer"
         for client in clients:
             if client.socket:
@@ -169,4 +171,5 @@ def more_clients_than_places() -> str:
             client.close()
         assert server.stop() == 0
     return (f"{count} clients at {places} places, {rounds} rounds: {evicted:.0f} idle connections made room, slowest answer "
-            f"{longest * 1000:.0f} ms; {probed(took)}; scraped in {scrape * 1000:.0f} ms beside 600 idle connections")
+            f"{longest * 1000:.0f} ms; {probed(took)}, on the management port {max(took_private) * 1000:.0f} ms; "
+            f"scraped in {scrape * 1000:.0f} ms beside 600 idle connections")
