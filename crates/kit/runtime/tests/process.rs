@@ -154,6 +154,17 @@ fn no_request_is_lost_when_the_service_takes_over() {
     let (mut worker, management) = building_with_management("slow");
     let start = Instant::now();
     let ports = [worker.addr, management];
+    // On their way when it does, after 2 s.
+    let halves = ports.map(|port| {
+        thread::spawn(move || {
+            let mut client = Client::connect(port);
+            thread::sleep(Duration::from_millis(1500));
+            client.send("GET /health HTTP/1.1\r\nHo");
+            thread::sleep(Duration::from_secs(1));
+            client.send("st: t\r\n\r\n");
+            client.read().status
+        })
+    });
     let mut asked = 0;
     while ports.iter().any(|port| get(*port, "/ready").status != 200) {
         for port in ports {
@@ -168,6 +179,9 @@ fn no_request_is_lost_when_the_service_takes_over() {
         "{asked} in {:?}",
         start.elapsed()
     );
+    for half in halves {
+        assert_eq!(half.join().unwrap(), 200);
+    }
     let metrics = get(management, "/metrics");
     assert!(metrics.text().contains("\nberth_ready 1\n"), "{metrics:?}");
     assert_eq!(worker.get("/metrics").status, 404);
