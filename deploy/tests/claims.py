@@ -99,6 +99,8 @@ class Figures(unittest.TestCase):
                       f"{beats + 1 + fails + ended} s", DEPLOYMENT)
         self.assertIn(f"within {beats + 1 + fails + ended} s, and the whole process within {longest} s", RUNBOOK)
         self.assertIn(f"{grace} s, or {probe['terminationGracePeriodSeconds']} s where the liveness probe", RUNBOOK)
+        progress = the(RENDERED["production"], "Deployment")["spec"]["progressDeadlineSeconds"]
+        self.assertIn(f"after {progress} s the rollout counts as failed", DEPLOYMENT)
         # A start that is stuck drains as little.
         startup = self.container("production")["startupProbe"]
         self.assertEqual(startup["terminationGracePeriodSeconds"], probe["terminationGracePeriodSeconds"])
