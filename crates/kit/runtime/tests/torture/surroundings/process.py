@@ -85,6 +85,9 @@ def worker_stuck() -> str:
         for client in clients:
             read_all(client)
         back = wait_until(lambda: health() == 200, "the worker runs, and is said to be stuck", 5)
+        if short_or_long(False, True):
+            for said in ("stuck: 1 of 1 workers, for 30s", "all workers run again"):
+                wait_until(lambda said=said: server.log().count(said) == 1, f"'{said}' is not in the log, once", 5)
 
         server.process.send_signal(signal.SIGSTOP)
         time.sleep(pause)
