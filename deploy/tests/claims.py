@@ -12,6 +12,7 @@ from rendered import OVERLAYS, RENDERED, SCHEMAS, VERSIONS, schema_faults
 README = (DEPLOY / "README.md").read_text()
 RUNBOOK = (DEPLOY / "RUNBOOK.md").read_text()
 DEPLOYMENT = (DEPLOY / "base" / "deployment.yaml").read_text()
+HEARTBEAT = (DEPLOY.parent / "crates" / "kit" / "health" / "src" / "heartbeat.rs").read_text()
 
 Version = tuple[int, int]
 
@@ -89,7 +90,17 @@ class Figures(unittest.TestCase):
         self.assertIn(f"= {longest} s after it got stuck", DEPLOYMENT)
         grace = the(RENDERED["production"], "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         self.assertIn(f"after {silence + grace} s instead of {longest}.", README)
+        # A worker is found to be stuck between one beat and the next; then the probe fails without waiting for an answer.
+        beats = int(re.search(r"const STUCK: u64 = (\d+);", HEARTBEAT)[1])
+        self.assertIn("const BEAT: Duration = Duration::from_secs(1);", HEARTBEAT)
+        ended = probe["terminationGracePeriodSeconds"]
+        fails = probe["periodSeconds"] * probe["failureThreshold"]
+        self.assertIn(f"{beats + 1} + {probe['failureThreshold']} × {probe['periodSeconds']} + {ended} = "
+                      f"{beats + 1 + fails + ended} s", DEPLOYMENT)
+        self.assertIn(f"within {beats + 1 + fails + ended} s, and the whole process within {longest} s", RUNBOOK)
         self.assertIn(f"{grace} s, or {probe['terminationGracePeriodSeconds']} s where the liveness probe", RUNBOOK)
+        progress = the(RENDERED["production"], "Deployment")["spec"]["progressDeadlineSeconds"]
+        self.assertIn(f"after {progress} s the rollout counts as failed", DEPLOYMENT)
         # A start that is stuck drains as little.
         startup = self.container("production")["startupProbe"]
         self.assertEqual(startup["terminationGracePeriodSeconds"], probe["terminationGracePeriodSeconds"])

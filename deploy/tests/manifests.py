@@ -191,11 +191,14 @@ class Lifecycle(unittest.TestCase):
                     self.assertEqual(container["livenessProbe"]["httpGet"]["path"], "/health")
                     self.assertEqual(container["startupProbe"]["httpGet"]["path"], "/health")
                     self.assertEqual(container["readinessProbe"]["httpGet"]["path"], "/ready")
-                    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                    # Whether it lives is not asked where clients can keep a probe waiting; whether it takes more, is.
+                    asked = {"startupProbe": "management", "livenessProbe": "management", "readinessProbe": "http"}
+                    for probe, name_of_port in asked.items():
                         handler = container[probe]["httpGet"]
-                        self.assertEqual(handler["port"], "http")
+                        self.assertEqual(handler["port"], name_of_port)
+                        there = {"http": port, "management": private}[name_of_port]
                         self.assertEqual(
-                            get(f"http://127.0.0.1:{port}{handler['path']}")[0], 200)
+                            get(f"http://127.0.0.1:{there}{handler['path']}")[0], 200)
                     # On every address, of both families: the kubelet asks the pod's first one.
                     self.assertEqual(effective["server.host"], "::")
                     if has_ipv6():

@@ -157,6 +157,20 @@ class Combinations(unittest.TestCase):
         self.assertLessEqual(own.items(), found.items())
         self.assertEqual(found["prometheus.io/port"], "9090")
 
+    def test_liveness_is_asked_on_the_management_port_where_the_kubelet_reaches_one(self):
+        for management, wanted in (
+            ({}, "management"), ({"port": 9999}, "management"), ({"host": "::"}, "management"),
+            ({"host": "10.1.27.1"}, "management"), (None, "http"),
+            ({"host": "127.0.0.1"}, "http"), ({"host": "localhost"}, "http"), ({"host": "::1"}, "http"),
+        ):
+            [thing] = [thing for thing in helm.render({"settings": {"management": management}}) if thing["kind"] == "Deployment"]
+            [container] = thing["spec"]["template"]["spec"]["containers"]
+            asked = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+            with self.subTest(management):
+                self.assertEqual(asked, {"startup": {"path": "/health", "port": wanted},
+                                         "liveness": {"path": "/health", "port": wanted},
+                                         "readiness": {"path": "/ready", "port": "http"}})
+
     def test_settings_without_a_restart(self):
         def template(**values) -> dict:
             [thing] = [thing for thing in helm.render(values) if thing["kind"] == "Deployment"]

@@ -14,7 +14,10 @@ use berth_kit_http::{NO_STORE, Problem, ServiceConfig, duration::compact, scope}
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::readiness::{CheckState, Snapshot, Status};
+use crate::{
+    heartbeat::Heartbeat,
+    readiness::{CheckState, Snapshot, Status},
+};
 
 /// The path of liveness.
 pub const LIVENESS: &str = "/health";
@@ -55,6 +58,7 @@ pub struct Health {
     started: Instant,
     phase: AtomicU8,
     dependencies: ArcSwap<Vec<Arc<CheckState>>>,
+    pub(crate) heartbeat: Heartbeat,
 }
 
 impl Health {
@@ -65,6 +69,7 @@ impl Health {
             started: Instant::now(),
             phase: AtomicU8::new(Phase::StartingUp as u8),
             dependencies: ArcSwap::from_pointee(dependencies),
+            heartbeat: Heartbeat::default(),
         }
     }
 
@@ -227,17 +232,28 @@ fn whole_millis(duration: Duration) -> Duration {
 /// Liveness: the process can answer
 ///
 /// It never looks at a dependency, and stays 200 while draining, so that a restart is never the answer to someone
-/// else's outage.
-#[utoipa::path(responses((status = 200, description = "It is alive", body = Alive)))]
+/// else's outage. 503 where one of the workers has not run for 30 s, which only a restart helps.
+#[utoipa::path(
+    responses(
+        (status = 200, description = "It is alive", body = Alive),
+        (status = 503, response = Problem),
+    )
+)]
 #[get("/health")]
-async fn liveness(health: web::Data<Health>) -> impl Responder {
-    respond(
+async fn liveness(health: web::Data<Health>) -> Result<impl Responder, Problem> {
+    if let Some(stuck) = health.stuck() {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            stuck.to_string(),
+        ));
+    }
+    Ok(respond(
         StatusCode::OK,
         &Alive {
             status: "healthy",
             uptime: uptime(&health),
         },
-    )
+    ))
 }
 
 /// Readiness: send traffic here

@@ -2,7 +2,8 @@
 //!
 //! [`Health`] is the state behind `/health` and `/ready`: where the process is in its lifecycle, and what is
 //! known of what it needs. Checks run in the background, see [`Checks`]; a probe reads what is known and never
-//! waits for anything. `/health` knows nothing of them: a restart helps against nobody else's outage.
+//! waits for anything. `/health` knows nothing of them: a restart helps against nobody else's outage. It knows whether
+//! the workers run, see [`Health::watch_worker`]: asked on a port with a worker of its own, it would always be well.
 //!
 //! This crate knows no metric's exposition and no lifecycle: `berth-kit` tells it when the service has started and
 //! when it stops, and a service gives its dependencies to `Runtime::readiness`.
@@ -33,6 +34,7 @@
 mod checks;
 mod error;
 pub mod health;
+mod heartbeat;
 mod probers;
 pub mod readiness;
 

@@ -23,7 +23,7 @@ use berth_kit_http::{
 };
 use berth_kit_settings::{Entry, Settings};
 use berth_kit_telemetry::log::Logging;
-use berth_kit_transport::{Serving, Stop, listen};
+use berth_kit_transport::{Serving, Stop};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -49,9 +49,6 @@ pub(crate) enum ManagementError {
     /// Its routes do not go together.
     #[error(transparent)]
     Mount(#[from] MountError),
-    /// It cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] listen::Error),
     /// The system grants no thread, or no more than the listener.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -103,9 +100,9 @@ pub(crate) struct Management {
 }
 
 impl Management {
-    /// Starts what `bind` makes, on a thread of its own: it answers whatever the main one does.
+    /// Starts what `serve` makes, on a thread of its own: it answers whatever the main one does.
     pub(crate) fn start(
-        bind: impl FnOnce() -> Result<Serving, ManagementError> + Send + 'static,
+        serve: impl FnOnce() -> io::Result<Serving> + Send + 'static,
     ) -> Result<Self, ManagementError> {
         let (up, is_up) = mpsc::channel();
         thread::Builder::new()
@@ -114,7 +111,7 @@ impl Management {
                 // As the main one, never dropped: the process is about to end.
                 let system = ManuallyDrop::new(System::new());
                 system.block_on(async move {
-                    match bind() {
+                    match serve() {
                         Err(error) => drop(up.send(Err(error))),
                         Ok(Serving { server, stop }) => {
                             let _ = up.send(Ok((server.handle(), stop)));

@@ -79,6 +79,14 @@ metadata:
 {{- ternary "management" "http" (hasKey (.Values.settings.management | default dict) "port") -}}
 {{- end }}
 
+{{/* The name of the port where liveness is asked: the management port, which answers however many clients there are;
+     unless there is none, or none but the pod itself reaches it. */}}
+{{- define "berth.livenessPort" -}}
+{{- $host := dig "host" "" (.Values.settings.management | default dict) | default "" -}}
+{{- $isLocal := regexMatch "^(127\\.|\\[?::1\\]?$|(.*\\.)?localhost$)" $host -}}
+{{- ternary "http" (include "berth.metricsPort" .) $isLocal -}}
+{{- end }}
+
 {{- define "berth.metricsPortNumber" -}}
 {{- if eq (include "berth.metricsPort" .) "management" -}}
 {{- .Values.settings.management.port -}}

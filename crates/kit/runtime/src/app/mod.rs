@@ -77,6 +77,12 @@ pub(crate) struct PortApp {
     is_starting: bool,
 }
 
+/// What the ports show while the service is being built.
+pub(crate) struct Starting {
+    pub(crate) public: PortApp,
+    pub(crate) private: PortApp,
+}
+
 impl AppState {
     /// `routes` and `own_metrics` are the service's own.
     ///
@@ -181,14 +187,14 @@ impl AppState {
         Ok(self)
     }
 
-    /// The public port while the service is being built: the probes, and for all others that it is. What is asked
-    /// there is logged, but not counted: the metrics begin with the service.
+    /// The public and the management port while the service is being built: the probes, and for all others that it is.
+    /// What is asked there is logged, but not counted: the metrics begin with the service.
     pub(crate) async fn starting(
         build: Build,
         loaded: &Loaded,
         health: Arc<Health>,
         logging: &Logging,
-    ) -> Result<PortApp, MountError> {
+    ) -> Result<Starting, MountError> {
         let none = Routes::default();
         let state = Self::new(build, loaded, none, Vec::new(), health, logging).await?;
         let routes = Routes::new(|cfg| {
@@ -196,10 +202,17 @@ impl AppState {
                 app.default_service(web::to(still_starting));
             });
         });
-        Ok(PortApp {
+        let public = PortApp {
             is_starting: true,
             ..state.with(routes).await?.public()
-        })
+        };
+        let hosts = AllowedHosts::new(&loaded.settings, &state.info.hostname);
+        let private = PortApp {
+            hosts: Some(Arc::new(hosts)),
+            is_public: false,
+            ..public.clone()
+        };
+        Ok(Starting { public, private })
     }
 
     /// The public port.
@@ -245,10 +258,22 @@ impl AppState {
 }
 
 impl PortApp {
+    /// Whether it is what clients use the service by.
+    fn is_service(&self) -> bool {
+        self.is_public && !self.is_starting
+    }
+
+    /// Has liveness know of the worker whose thread this is, where clients depend on it.
+    pub(crate) fn watch_worker(&self) {
+        if self.is_service() {
+            self.state.health.watch_worker();
+        }
+    }
+
     /// What becomes of what is no request.
     pub(crate) fn refusals(&self) -> Refusals {
         Refusals {
-            metrics: (self.is_public && !self.is_starting).then(|| self.state.metrics.clone()),
+            metrics: self.is_service().then(|| self.state.metrics.clone()),
             access_lines: Arc::clone(&self.state.access_lines),
         }
     }
@@ -267,7 +292,7 @@ impl PortApp {
         > + use<>,
     > {
         let state = &self.state;
-        let is_counted = self.is_public && !self.is_starting;
+        let is_counted = self.is_service();
         let metrics = is_counted.then(|| state.metrics.http_observer());
         let faults = state.faults.clone().filter(|_| is_counted);
         let hosts = self.hosts.clone().map(Gate::Hosts);

@@ -12,7 +12,7 @@ use crate::{app::MountError, management::ManagementError};
 /// What ends the process without a signal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The public port cannot be listened on.
+    /// A port cannot be listened on.
     #[error(transparent)]
     Listen(#[from] listen::Error),
     /// The service's own code cannot build it.

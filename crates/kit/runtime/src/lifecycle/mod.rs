@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! start    signal handlers first of all; settings valid? ── no ─→ every fault on stderr, exit 2
-//!          bind ─ fails ─→ one line that says what to change, exit 1
-//!          build the service: /health is 200, /ready is 503; a signal ends it at once, exit 0
+//!          bind both ports ─ fails ─→ one line that says what to change, exit 1
+//!          build the service: on both, /health is 200, /ready is 503; a signal ends it at once, exit 0
 //! serve    /ready is 200; SIGHUP, or a change of the settings file, reads the settings again
 //! SIGTERM or SIGINT, the first
 //!          /ready is 503, /health stays 200, answers carry `Connection: close`
@@ -52,7 +52,7 @@ use crate::{
     console::{complain, with_causes},
     logging::log_options,
     management::{self, Management, ManagementError},
-    ports::Port,
+    ports::{Port, Ports},
     reload::{Figures, InForce, Reloader, SettingsReader},
     running,
     runtime::{Build, Runtime},
@@ -164,13 +164,13 @@ async fn serve(
     let budget = memory.as_ref().and_then(|memory| memory.bytes());
     // A host name may take long to find.
     let bound = settings.clone();
-    let bind = move || Port::public(&bound, budget);
-    let port = match interruptible(&mut signals, bind).await? {
-        Ok(port) => port?,
+    let bind = move || Ports::bind(&bound, budget);
+    let ports = match interruptible(&mut signals, bind).await? {
+        Ok(ports) => ports?,
         Err(signal) => return Ok(Ending::NotStarted(signal)),
     };
-    port.announce(settings);
-    let at = running::reachable(&settings.server, &port.addresses);
+    ports.announce(settings);
+    let at = running::reachable(&settings.server, &ports.public.addresses);
     let _found_by = running::announce(&reader.sources, at).inspect_err(|error| {
         log::debug!("healthcheck has to find this process by its settings: {error}");
     });
@@ -178,7 +178,7 @@ async fn serve(
     let app = async || AppState::starting(build, &start.loaded, Arc::clone(&health), logging).await;
     let mut runtime = Runtime::default();
     let building = make(&mut runtime);
-    let routes = match starting::build(building, &mut signals, &port, settings, app).await? {
+    let routes = match starting::build(building, &mut signals, &ports, settings, app).await? {
         Ok(routes) => routes,
         Err(signal) => return Ok(Ending::NotStarted(signal)),
     };
@@ -205,14 +205,18 @@ async fn serve(
     };
 
     let timeout = state.limits.timeout.clone();
-    let most = port.max_connections;
-    let Serving { mut server, stop } = port.serve(settings, state.public(), timeout, memory)?;
+    let Ports { public, private } = ports;
+    let most = public.max_connections;
+    let Serving { mut server, stop } = public.serve(settings, state.public(), timeout, memory)?;
     let connections = Arc::clone(&stop);
     state
         .metrics
         .register_connections(move || connections.open(), most)
         .map_err(MountError::from)?;
-    let management = manage(settings, &state, in_force, logging).await?;
+    let management = match private {
+        Some(port) => Some(manage(port, settings, &state, in_force, logging).await?),
+        None => None,
+    };
 
     // The first poll starts the workers and the accept loop, and returns when they are up.
     if let Some(ended) = poll_immediate(&mut server).await {
@@ -222,6 +226,7 @@ async fn serve(
     let server = actix_rt::spawn(server);
     let tasks = Tasks::start(tasks, &stop.token());
     state.health.started();
+    actix_rt::spawn(Arc::clone(&state.health).keep_beating());
     actix_rt::spawn(reloader.run());
 
     let running = Running {
@@ -248,25 +253,15 @@ pub(crate) async fn interruptible<T: Send + 'static>(
     }
 }
 
-/// Starts the management port, where there is one.
+/// Starts the management port.
 async fn manage(
+    port: Port,
     settings: &Settings,
     state: &AppState,
     in_force: &InForce,
     logging: &Logging,
-) -> Result<Option<Management>, ManagementError> {
-    let Some(number) = settings.management.port else {
-        return Ok(None);
-    };
+) -> Result<Management, ManagementError> {
     let app = management::app(state, settings, Arc::clone(in_force), logging.clone()).await?;
     let (settings, timeout) = (settings.clone(), state.limits.timeout.clone());
-    Management::start(move || {
-        let port = Port::private(&settings, number)?;
-        port.warn_of_skipped();
-        for address in &port.addresses {
-            log::info!("management port on http://{address}");
-        }
-        Ok(port.serve(&settings, app, timeout, None)?)
-    })
-    .map(Some)
+    Management::start(move || port.serve(&settings, app, timeout, None))
 }

@@ -1,5 +1,5 @@
-//! While the service is being built: it connects, migrates, fills caches. Meanwhile `/health` is 200, `/ready`
-//! is 503 "starting up", everything else is 503, and a signal ends it at once.
+//! While the service is being built: it connects, migrates, fills caches. Meanwhile, on both ports, `/health` is 200,
+//! `/ready` is 503 "starting up", everything else is 503, and a signal ends it at once.
 
 use std::{future::Future, io, panic::AssertUnwindSafe, time::Duration};
 
@@ -10,16 +10,16 @@ use berth_kit_settings::Settings;
 use berth_kit_transport::Serving;
 use futures_util::{
     FutureExt as _,
-    future::{Either, poll_immediate, select},
+    future::{Either, join_all, poll_immediate, select},
 };
 
 use crate::{
-    app::{MountError, PortApp},
+    app::{MountError, PortApp, Starting},
     lifecycle::{
         error::Failure,
         signals::{Signals, TerminationSignal},
     },
-    ports::Port,
+    ports::{Port, Ports},
 };
 
 /// A service that is built within this needs nobody to answer for it.
@@ -36,9 +36,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub(crate) async fn build(
     building: impl Future<Output = anyhow::Result<Routes>>,
     signals: &mut Signals,
-    port: &Port,
+    ports: &Ports,
     settings: &Settings,
-    app: impl AsyncFnOnce() -> Result<PortApp, MountError>,
+    apps: impl AsyncFnOnce() -> Result<Starting, MountError>,
 ) -> Result<Result<Routes, TerminationSignal>, Failure> {
     let building = Box::pin(AssertUnwindSafe(building).catch_unwind());
     let mut outcome = select(building, Box::pin(signals.next()));
@@ -46,9 +46,13 @@ pub(crate) async fn build(
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
             log::info!("the service is being built; /ready is 503 until it is");
-            let starting = Starting::serve(port, settings, app().await?).await?;
+            let Starting { public, private } = apps().await?;
+            let mut servers = vec![Temporary::serve(&ports.public, settings, public).await?];
+            if let Some(port) = &ports.private {
+                servers.push(Temporary::serve(port, settings, private).await?);
+            }
             let outcome = outcome.await;
-            starting.end().await;
+            join_all(servers.into_iter().map(Temporary::end)).await;
             outcome
         }
     };
@@ -59,13 +63,13 @@ pub(crate) async fn build(
     }
 }
 
-/// Answers on the public port in the meantime.
-struct Starting {
+/// What answers on a port in the meantime.
+struct Temporary {
     handle: ServerHandle,
     stop: std::sync::Arc<berth_kit_transport::Stop>,
 }
 
-impl Starting {
+impl Temporary {
     async fn serve(port: &Port, settings: &Settings, app: PortApp) -> io::Result<Self> {
         let timeout = Timeout::new(settings.server.request_timeout);
         let Serving { mut server, stop } = port.try_clone()?.serve(settings, app, timeout, None)?;

@@ -1,6 +1,8 @@
 //! The ports of the service: how each is bound, and what is served on it.
 
 mod descriptors;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -32,6 +34,37 @@ const MAX_MANAGEMENT_CONNECTIONS: usize = 256;
 /// What the process needs without any connection, in bytes.
 const OWN_MEMORY: u64 = 8 << 20;
 
+/// All that the process listens on.
+pub(crate) struct Ports {
+    pub(crate) public: Port,
+    /// The management port, where there is one.
+    pub(crate) private: Option<Port>,
+}
+
+impl Ports {
+    /// Binds them, the public one first. In so much memory.
+    pub(crate) fn bind(settings: &Settings, memory: Option<u64>) -> Result<Self, listen::Error> {
+        let public = Port::public(settings, memory)?;
+        let number = settings.management.port;
+        let private = number.map(|number| Port::private(settings, number));
+        Ok(Self {
+            public,
+            private: private.transpose()?,
+        })
+    }
+
+    /// Says where they are.
+    pub(crate) fn announce(&self, settings: &Settings) {
+        self.public.announce(settings);
+        if let Some(private) = &self.private {
+            private.warn_of_skipped();
+            for address in &private.addresses {
+                log::info!("management port on http://{address}");
+            }
+        }
+    }
+}
+
 /// A port that is bound.
 pub(crate) struct Port {
     listeners: Vec<TcpListener>,
@@ -46,7 +79,7 @@ pub(crate) struct Port {
 
 impl Port {
     /// The one for clients, in so much memory.
-    pub(crate) fn public(settings: &Settings, memory: Option<u64>) -> Result<Self, listen::Error> {
+    fn public(settings: &Settings, memory: Option<u64>) -> Result<Self, listen::Error> {
         let connections = connections(settings).public.min(fit(memory));
         let server = &settings.server;
         let port = bind_all(
@@ -66,7 +99,7 @@ impl Port {
     }
 
     /// The private one, with a worker of its own.
-    pub(crate) fn private(settings: &Settings, port: u16) -> Result<Self, listen::Error> {
+    fn private(settings: &Settings, port: u16) -> Result<Self, listen::Error> {
         let own = settings.management.host.as_deref();
         bind_all(
             settings,
@@ -120,20 +153,21 @@ impl Port {
             }),
         };
         serve(self.listeners, &options, move || {
+            app.watch_worker();
             let factory = map_config(app.app(), |()| AppConfig::default());
             (factory, app.refusals())
         })
     }
 
     /// Says on which of the host's addresses it is not.
-    pub(crate) fn warn_of_skipped(&self) {
+    fn warn_of_skipped(&self) {
         for reason in &self.skipped {
             log::warn!("{reason}; listening without it");
         }
     }
 
-    /// Says where it is, and how many it lets in.
-    pub(crate) fn announce(&self, settings: &Settings) {
+    /// Says where the public one is, and how many it lets in.
+    fn announce(&self, settings: &Settings) {
         let (app, server) = (&settings.app, &settings.server);
         self.warn_of_skipped();
         for address in &self.addresses {

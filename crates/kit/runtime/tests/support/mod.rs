@@ -2,14 +2,21 @@
 
 mod examples;
 
+use std::process::Command;
+
 use berth_testkit::{Process, service};
 
-/// Starts an example with one worker and these settings, and waits until its port is bound.
-pub(crate) fn start(example: &str, environment: &[(&str, &str)]) -> Process {
+/// An example with one worker and these settings.
+pub(crate) fn command(example: &str, environment: &[(&str, &str)]) -> Command {
     let mut command = service("berth", examples::program(example), &[]);
     command
         .env("BERTH__SERVER__WORKERS", "1")
         .env("BERTH__SHUTDOWN__TIMEOUT", "1s")
         .envs(environment.iter().copied());
-    Process::bound(command)
+    command
+}
+
+/// Starts it, and waits until its port is bound.
+pub(crate) fn start(example: &str, environment: &[(&str, &str)]) -> Process {
+    Process::bound(command(example, environment))
 }

@@ -5,7 +5,7 @@ import selectors
 import socket
 import time
 
-from common import Berth, free_port, probes, short_or_long, trial
+from common import Berth, free_port, probes, short_or_long, trial, wait_until
 from connections.attacks import VALID, descriptors_for, probed, served
 from surroundings.memory import memory_limit
 
@@ -133,14 +133,15 @@ class Regular:
 
 @trial("more-clients-than-places")
 def more_clients_than_places() -> str:
-    """Clients that keep their connections, a few more than there may be: probes and all of them are answered."""
+    """Clients that keep their connections, a few more than there may be: all of them and probes of both ports are
+    answered."""
     places, count, rounds = 2000, 2100, short_or_long(3, 20)
     descriptors_for(count)
     management = free_port()
     with Berth(BERTH__SERVER__MAX_CONNECTIONS=str(places), BERTH__MANAGEMENT__PORT=str(management)) as server:
         clients = [Regular(server) for _ in range(count)]
         longest = 0.0
-        with probes(server) as took:
+        with probes(server) as took, probes(server, port=management) as took_private:
             for _ in range(rounds):
                 for client in clients:
                     started = time.monotonic()
@@ -152,6 +153,7 @@ def more_clients_than_places() -> str:
         assert server.sample("berth_connections_max") == places
         assert evicted >= count - places, f"{evicted:.0f} connections made room"
         assert max(took) < 1, f"a probe took {max(took):.1f} s"
+        assert max(took_private) < 1, f"a probe of the management port took {max(took_private):.1f} s"
         assert longest < 1, f"a client waited {longest:.1f} s for its answer"
         for client in clients:
             if client.socket:
@@ -169,4 +171,24 @@ def more_clients_than_places() -> str:
             client.close()
         assert server.stop() == 0
     return (f"{count} clients at {places} places, {rounds} rounds: {evicted:.0f} idle connections made room, slowest answer "
-            f"{longest * 1000:.0f} ms; {probed(took)}; scraped in {scrape * 1000:.0f} ms beside 600 idle connections")
+            f"{longest * 1000:.0f} ms; {probed(took)}, on the management port {max(took_private) * 1000:.0f} ms; "
+            f"scraped in {scrape * 1000:.0f} ms beside 600 idle connections")
+
+
+@trial("every-place-taken")
+def every_place_taken() -> str:
+    """Each place has a request that takes long: a probe of the public port waits with the clients, and one that asks the
+    management port whether the process lives does not."""
+    places, count = 2000, 2100
+    descriptors_for(count)
+    management = free_port()
+    settings = {"BERTH__SERVER__MAX_CONNECTIONS": str(places), "BERTH__MANAGEMENT__PORT": str(management)}
+    with Berth(BERTH__DEBUG__ROUTES="true", **settings) as server, contextlib.ExitStack() as crowd_of_them:
+        for _ in range(count):
+            client = crowd_of_them.enter_context(server.connect())
+            client.sendall(b"GET /debug/delay/10s HTTP/1.1\r\nHost: t\r\n\r\n")
+        wait_until(lambda: server.sample("api_requests_in_flight") >= places, "the places are not taken", 5)
+        with probes(server, port=management) as took:
+            assert server.ask("/health", timeout=2) == 0, "a place was free"
+        assert max(took) < 1, f"a probe took {max(took):.1f} s"
+    return f"{count} clients with a request each at {places} places; on the management port {probed(took)}"
