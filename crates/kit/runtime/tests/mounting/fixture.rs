@@ -97,15 +97,19 @@ pub(crate) struct Fixture(pub(crate) Process);
 impl Fixture {
     /// Starts it, and waits until it serves what it mounts.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these variables, too.
+    pub(crate) fn start_with(more: &[(&str, &str)]) -> Self {
         let max_body = MAX_BODY.to_string();
-        let mut process = support::start(
-            "fixture",
-            &[
-                ("BERTH__LOG__FORMAT", "json"),
-                ("BERTH__SERVER__REQUEST_TIMEOUT", REQUEST_TIMEOUT),
-                ("BERTH__SERVER__MAX_BODY_BYTES", &max_body),
-            ],
-        );
+        let mut variables = vec![
+            ("BERTH__LOG__FORMAT", "json"),
+            ("BERTH__SERVER__REQUEST_TIMEOUT", REQUEST_TIMEOUT),
+            ("BERTH__SERVER__MAX_BODY_BYTES", &max_body),
+        ];
+        variables.extend(more);
+        let mut process = support::start("fixture", &variables);
         process.wait_for_log("undocumented: ");
         while process.get("/ready").status != 200 {}
         Self(process)

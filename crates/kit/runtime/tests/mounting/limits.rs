@@ -128,3 +128,18 @@ fn every_other_route_refuses_a_slow_body() {
         assert_eq!(fixture.counted("POST", &route, 408), Some(1.0));
     }
 }
+
+#[test]
+fn a_route_that_is_never_shed_answers_whatever_else_there_is_to_do() {
+    let fixture = Fixture::start_with(&[("BERTH__SERVER__MAX_IN_FLIGHT", "1")]);
+    let mut busy = fixture.0.client();
+    busy.send("GET /plain/slow HTTP/1.1\r\nHost: t\r\n\r\n");
+    let mut client = fixture.0.client();
+    // Until the one is there.
+    while client.get("/items").status == 200 {}
+    let detail = client.get("/items").assert_problem(503);
+    assert!(detail.contains("as many requests"), "{detail}");
+    assert_eq!(client.get("/items/7").status, 200);
+    assert_eq!(busy.read().status, 503);
+    assert_eq!(client.get("/items").status, 200);
+}

@@ -48,6 +48,64 @@ fn a_request_too_many_is_a_503_and_no_probe_is() {
 }
 
 #[test]
+fn a_request_that_waits_for_its_client_is_not_in_flight() {
+    for max in ["1", "auto"] {
+        let server = Berth::debug(&[("BERTH__SERVER__MAX_IN_FLIGHT", max)]);
+        let mut slow = server.client();
+        slow.send("POST /debug/echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nab");
+        let mut client = server.client();
+        for _ in 0..20 {
+            assert_eq!(client.get("/api/v1/hello").status, 200);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        slow.send("cd");
+        assert_eq!(slow.read().text(), "abcd");
+    }
+}
+
+#[test]
+fn an_adaptive_limit_refuses_where_requests_only_wait_for_each_other() {
+    let server = Berth::debug(&[
+        ("BERTH__SERVER__MAX_IN_FLIGHT", "auto"),
+        ("BERTH__SERVER__WORKERS", "1"),
+    ]);
+    let mut client = server.client();
+    let value = |client: &mut berth_testkit::Client, name: &str| -> f64 {
+        let exposition = client.get("/metrics");
+        let mut lines = exposition.text().lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    };
+    assert!((value(&mut client, "berth_max_in_flight") - 32.0).abs() < 0.1);
+    // Each alone, which is what is usual.
+    for _ in 0..10 {
+        assert_eq!(client.get("/debug/block/5ms").status, 200);
+    }
+    let mut crowd: Vec<_> = (0..40).map(|_| server.client()).collect();
+    let started = Instant::now();
+    let mut refused = 0_usize;
+    while value(&mut client, "berth_max_in_flight") > 8.0 {
+        for client in &mut crowd {
+            client.send("GET /debug/block/5ms HTTP/1.1\r\nHost: t\r\n\r\n");
+        }
+        for client in &mut crowd {
+            refused += usize::from(client.read().status == 503);
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{refused} refused"
+        );
+    }
+    assert!(refused > 0);
+    // It rises again where nothing is refused.
+    let low = value(&mut client, "berth_max_in_flight");
+    while value(&mut client, "berth_max_in_flight") <= low {
+        assert_eq!(client.get("/debug/block/5ms").status, 200);
+        assert!(started.elapsed() < Duration::from_secs(40));
+    }
+}
+
+#[test]
 fn a_panic_is_a_500_that_is_logged_and_counted() {
     let mut server = Berth::debug(&[]);
     let mut client = server.client();
