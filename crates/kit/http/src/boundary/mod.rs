@@ -28,7 +28,7 @@ use pin_project_lite::pin_project;
 
 use body::Limits;
 use limits::largest_body;
-use shedding::{Admitted, OfWorker, Shedding};
+use shedding::{Admitted, Begin, OfWorker, Shedding};
 
 use crate::{
     problem::Problem,
@@ -186,36 +186,12 @@ where
 {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let admitted = self.as_mut().project().admitted;
-        if admitted.counts() {
-            if admitted.lets_others_pass() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            admitted.waits(false);
-        }
-        let polled = self.as_mut().poll_handler(cx);
-        let this = self.project();
-        if this.admitted.counts() {
-            match polled {
-                Poll::Pending => this
-                    .admitted
-                    .waits(this.request.body() == BodyProgress::Waiting),
-                Poll::Ready(_) => this.admitted.answered(|| this.request.route_id()),
-            }
-        }
-        polled
-    }
-}
-
-impl<F> Bounded<F>
-where
-    F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
-{
-    #[inline]
-    fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if this.admitted.counts() && this.admitted.begin() == Begin::Later {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(refusal) = this.refusal.take() {
             return Poll::Ready(Err(refusal.into()));
         }
@@ -234,6 +210,10 @@ where
                 None => return Poll::Ready(Err(error)),
             },
             Ok(Poll::Pending) => {
+                if this.admitted.counts() {
+                    this.admitted
+                        .pause(this.request.body() == BodyProgress::Waiting);
+                }
                 let own = this.request.timeout();
                 let timeout = || own.unwrap_or_else(|| limits.timeout.get());
                 // Most handlers answer at the first poll, so the timer is made for the others only.

@@ -234,13 +234,10 @@ impl AdaptiveLimit {
         })
     }
 
-    /// The worker comes to the request, or comes to it again.
-    pub(super) fn begin(&self, taken: &mut Taken, now: impl FnOnce() -> Instant) {
-        if taken.begun.is_none() {
-            let now = now();
-            taken.begun = Some(now);
-            self.state.borrow_mut().busy((self.worked)(), now);
-        }
+    /// The worker has come to the request.
+    pub(super) fn begin(&self, taken: &mut Taken, now: Instant) {
+        taken.begun = Some(now);
+        self.state.borrow_mut().busy((self.worked)(), now);
     }
 
     /// The request waits for its client: it is not in flight meanwhile.
@@ -253,9 +250,9 @@ impl AdaptiveLimit {
     }
 
     /// The request waits for its client no longer.
-    pub(super) fn go_on(&self, taken: &mut Taken, now: Instant) {
+    pub(super) fn go_on(&self, taken: &mut Taken, now: impl FnOnce() -> Instant) {
         if let Some(since) = taken.waits_since.take() {
-            taken.waited += now.saturating_duration_since(since);
+            taken.waited += now().saturating_duration_since(since);
             self.state.borrow_mut().in_flight += 1;
             self.all.in_flight.fetch_add(1, Ordering::Relaxed);
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::adaptive::{AdaptiveLimit, Taken};
-use crate::table::RouteId;
+use crate::request::context::RequestContext;
 
 /// As many as this of all workers together.
 #[derive(Debug)]
@@ -64,17 +64,40 @@ enum InFlight {
     Adaptive {
         limit: Rc<AdaptiveLimit>,
         taken: Taken,
-        has_waited: bool,
+        request: RequestContext,
+        progress: Progress,
     },
 }
 
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nobody has come to it.
+    TakenOn,
+    /// Others have been taken on meanwhile, or refused.
+    LetOthersPass,
+    /// Its handler is at it.
+    Begun,
+    /// Its handler has more to do.
+    Paused,
+}
+
+/// When a handler is to be polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Now,
+    /// When others that have come to this worker have been taken on or refused.
+    Later,
+}
+
 impl Admitted {
-    pub(super) fn adaptive(limit: &Rc<AdaptiveLimit>) -> Option<Self> {
+    pub(super) fn adaptive(limit: &Rc<AdaptiveLimit>, request: &RequestContext) -> Option<Self> {
         let taken = limit.admit(Instant::now())?;
         Some(Self::new(InFlight::Adaptive {
             limit: Rc::clone(limit),
             taken,
-            has_waited: false,
+            request: request.clone(),
+            progress: Progress::TakenOn,
         }))
     }
 
@@ -87,50 +110,57 @@ impl Admitted {
         self.0.is_some()
     }
 
-    /// Whether others that have come to this worker have to be taken on or refused before this one is begun: once, where
-    /// it has to be seen how many come at a time.
-    pub(crate) fn lets_others_pass(&mut self) -> bool {
+    /// Its handler is about to be polled.
+    pub(crate) fn begin(&mut self) -> Begin {
         match self.0.as_deref_mut() {
-            Some(InFlight::Adaptive { has_waited, .. }) if !*has_waited => {
-                *has_waited = true;
-                true
+            Some(InFlight::Fixed { limit, waits }) if *waits => {
+                *waits = false;
+                limit.enter();
             }
-            Some(InFlight::Adaptive { limit, taken, .. }) => {
-                limit.begin(taken, Instant::now);
-                false
-            }
-            _ => false,
+            Some(InFlight::Adaptive {
+                limit,
+                taken,
+                progress,
+                ..
+            }) => match progress {
+                Progress::TakenOn => {
+                    *progress = Progress::LetOthersPass;
+                    return Begin::Later;
+                }
+                Progress::LetOthersPass => {
+                    limit.begin(taken, Instant::now());
+                    *progress = Progress::Begun;
+                }
+                Progress::Begun | Progress::Paused => {
+                    limit.go_on(taken, Instant::now);
+                    *progress = Progress::Begun;
+                }
+            },
+            _ => {}
         }
+        Begin::Now
     }
 
-    /// Whether it waits for its client: for more of its body.
-    pub(crate) fn waits(&mut self, is_waiting: bool) {
+    /// Its handler has more to do, and waits for its client meanwhile, or for something else.
+    pub(crate) fn pause(&mut self, waits_for_client: bool) {
         match self.0.as_deref_mut() {
-            Some(InFlight::Fixed { limit, waits }) if *waits != is_waiting => {
-                *waits = is_waiting;
-                if is_waiting {
-                    limit.leave();
-                } else {
-                    limit.enter();
-                }
+            Some(InFlight::Fixed { limit, waits }) if waits_for_client && !*waits => {
+                *waits = true;
+                limit.leave();
             }
-            Some(InFlight::Adaptive { limit, taken, .. }) => {
-                if is_waiting {
+            Some(InFlight::Adaptive {
+                limit,
+                taken,
+                progress,
+                ..
+            }) => {
+                *progress = Progress::Paused;
+                if waits_for_client {
                     limit.wait(taken, Instant::now());
-                } else {
-                    limit.go_on(taken, Instant::now());
                 }
             }
             _ => {}
         }
-    }
-
-    /// It has been answered, by this route.
-    pub(crate) fn answered(&mut self, route: impl FnOnce() -> RouteId) {
-        if let Some(InFlight::Adaptive { limit, taken, .. }) = self.0.as_deref() {
-            limit.answered(taken, route().index(), Instant::now());
-        }
-        *self = Self::default();
     }
 }
 
@@ -138,7 +168,18 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         match self.0.as_deref() {
             Some(InFlight::Fixed { limit, waits }) if !waits => limit.leave(),
-            Some(InFlight::Adaptive { limit, taken, .. }) => limit.end(taken),
+            Some(InFlight::Adaptive {
+                limit,
+                taken,
+                request,
+                progress,
+            }) => {
+                // Of one whose client has left it is not known how long it would have taken.
+                if *progress == Progress::Begun {
+                    limit.answered(taken, request.route_id().index(), Instant::now());
+                }
+                limit.end(taken);
+            }
             _ => {}
         }
     }

@@ -18,8 +18,8 @@ use berth_kit_memory::{Budget, Pressure};
 
 use adaptive::AdaptiveLimit;
 pub use adaptive::AllWorkers;
-pub(crate) use in_flight::Admitted;
 use in_flight::FixedLimit;
+pub(crate) use in_flight::{Admitted, Begin};
 
 use crate::{problem::Problem, request::context::RequestContext};
 
@@ -143,7 +143,7 @@ impl Shedding {
             (MaxInFlight::Any, _) => return Ok(Admitted::default()),
             _ if self.is_exempt(request) => return Ok(Admitted::default()),
             (MaxInFlight::Fixed(limit), _) => limit.admit(),
-            (MaxInFlight::Adaptive(_), Some(limit)) => Admitted::adaptive(limit),
+            (MaxInFlight::Adaptive(_), Some(limit)) => Admitted::adaptive(limit, request),
             (MaxInFlight::Adaptive(_), None) => return Ok(Admitted::default()),
         };
         admitted.ok_or_else(|| self.refuse(ShedReason::InFlight))

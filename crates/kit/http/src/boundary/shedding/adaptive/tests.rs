@@ -225,7 +225,7 @@ impl Service {
         for mut request in batch {
             if let Some(taken) = &mut request.taken {
                 let limit = &self.workers[worker].limit;
-                limit.begin(taken, || self.start + at);
+                limit.begin(taken, self.start + at);
             }
             at += request.takes;
             self.answered(worker, &request, at);
@@ -346,8 +346,8 @@ fn a_request_that_waits_for_its_client_is_not_in_flight() {
     limit.wait(&mut slow, now);
     let quick = limit.admit(now).unwrap();
     limit.end(&quick);
-    limit.go_on(&mut slow, now + Duration::from_secs(5));
-    limit.go_on(&mut slow, now + Duration::from_secs(6));
+    limit.go_on(&mut slow, || now + Duration::from_secs(5));
+    limit.go_on(&mut slow, || now + Duration::from_secs(6));
     assert!(limit.admit(now).is_none());
     // Nor has it taken that long.
     limit.answered(&slow, 0, now + Duration::from_secs(7));
