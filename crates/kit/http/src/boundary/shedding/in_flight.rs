@@ -1,4 +1,6 @@
 //! The requests that are in flight.
+//!
+//! Nothing of it is put into the code that every request passes: most services have no limit.
 
 use std::{
     rc::Rc,
@@ -28,6 +30,7 @@ impl FixedLimit {
     }
 
     /// Takes a request on; `None` where there are too many.
+    #[inline(never)]
     pub(super) fn admit(self: &Arc<Self>) -> Option<Admitted> {
         // Counted first, so that two at once are not both the last one.
         let before = self.enter();
@@ -91,6 +94,7 @@ pub(crate) enum Begin {
 }
 
 impl Admitted {
+    #[inline(never)]
     pub(super) fn adaptive(limit: &Rc<AdaptiveLimit>, request: &RequestContext) -> Option<Self> {
         let taken = limit.admit(Instant::now())?;
         Some(Self::new(InFlight::Adaptive {
@@ -111,6 +115,7 @@ impl Admitted {
     }
 
     /// Its handler is about to be polled.
+    #[inline(never)]
     pub(crate) fn begin(&mut self) -> Begin {
         match self.0.as_deref_mut() {
             Some(InFlight::Fixed { limit, waits }) if *waits => {
@@ -142,6 +147,7 @@ impl Admitted {
     }
 
     /// Its handler has more to do, and waits for its client meanwhile, or for something else.
+    #[inline(never)]
     pub(crate) fn pause(&mut self, waits_for_client: bool) {
         match self.0.as_deref_mut() {
             Some(InFlight::Fixed { limit, waits }) if waits_for_client && !*waits => {
@@ -166,21 +172,31 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        match self.0.as_deref() {
-            Some(InFlight::Fixed { limit, waits }) if !waits => limit.leave(),
-            Some(InFlight::Adaptive {
+        if let Some(in_flight) = self.0.take() {
+            in_flight.end();
+        }
+    }
+}
+
+impl InFlight {
+    /// It has been answered, or its client has left.
+    #[inline(never)]
+    fn end(self: Box<Self>) {
+        match *self {
+            Self::Fixed { waits: true, .. } => {}
+            Self::Fixed { limit, .. } => limit.leave(),
+            Self::Adaptive {
                 limit,
                 taken,
                 request,
                 progress,
-            }) => {
+            } => {
                 // Of one whose client has left it is not known how long it would have taken.
-                if *progress == Progress::Begun {
-                    limit.answered(taken, request.route_id().index(), Instant::now());
+                if progress == Progress::Begun {
+                    limit.answered(&taken, request.route_id().index(), Instant::now());
                 }
-                limit.end(taken);
+                limit.end(&taken);
             }
-            _ => {}
         }
     }
 }
