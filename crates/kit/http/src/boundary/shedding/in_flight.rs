@@ -181,8 +181,8 @@ impl Drop for Admitted {
 impl InFlight {
     /// It has been answered, or its client has left.
     #[inline(never)]
-    fn end(self: Box<Self>) {
-        match *self {
+    fn end(self) {
+        match self {
             Self::Fixed { waits: true, .. } => {}
             Self::Fixed { limit, .. } => limit.leave(),
             Self::Adaptive {

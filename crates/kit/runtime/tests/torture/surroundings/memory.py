@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import common
 from common import Berth, probes, short_or_long, trial
 from surroundings.load import KEPT_ALIVE, NEW_CONNECTIONS, Loads
 
@@ -105,7 +106,10 @@ def memory_32_mb() -> str:
         assert greedy.returncode != 0, f"{limited.name} does not limit"
         killed = limited.kills()
 
-        reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        # That reads all, and keeps what explains a request that was refused.
+        warnings = common.WORK / "memory-warnings"
+        with warnings.open("w") as kept:
+            reader = subprocess.Popen(["grep", '"WARN"'], stdin=subprocess.PIPE, stdout=kept)
         try:
             with Berth(wrapper=limited.wrapper, stderr=reader.stdin, BERTH__LOG__FORMAT="json",
                        BERTH__DEBUG__ROUTES="true") as server:
@@ -124,6 +128,9 @@ def memory_32_mb() -> str:
                 peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(
                     f"/proc/{server.process.pid}/status").read_text())[1]) * 1024 / 1e6
                 code = server.stop()
+        except AssertionError as error:
+            reader.wait(5)
+            raise AssertionError(f"{error}; {warnings.read_text()[-500:]}") from None
         finally:
             reader.kill()
             reader.wait()
