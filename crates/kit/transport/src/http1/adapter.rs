@@ -182,15 +182,14 @@ where
         };
         let size = body.as_ref().map_or(BodySize::None, MessageBody::size);
         let closes = head.connection_type() == ConnectionType::Close
-            || says_close(&head.headers)
             || *this.method == Method::CONNECT
             // Its end is the connection's: HTTP/1.0 has no chunks.
             || (*this.version == Version::HTTP_10 && matches!(size, BodySize::Stream))
             || this.activity.request_body.get() == RequestBody::Abandoned
             || this.stop.is_requested();
         let is_head = *this.method == Method::HEAD;
-        let answer = convert_head(head, size, is_head, closes && !switches);
-        Poll::Ready(Ok(if let Some(mut answer) = answer {
+        let answer = convert_head(head, size, is_head, closes);
+        Poll::Ready(Ok(if let Some((mut answer, closes)) = answer {
             if closes {
                 // Or hyper would tell a client of HTTP/1.0 that the connection goes on, too.
                 *answer.version_mut() = *this.version;
@@ -203,12 +202,15 @@ where
     }
 }
 
-fn says_close(headers: &actix_header::HeaderMap) -> bool {
-    headers
-        .get_all(actix_header::CONNECTION)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case("close"))
+/// Whether a `Connection` says so.
+fn says_close(value: &HeaderValue) -> bool {
+    let options = value
+        .to_str()
+        .into_iter()
+        .flat_map(|value| value.split(','));
+    options
+        .map(str::trim)
+        .any(|option| option.eq_ignore_ascii_case("close"))
 }
 
 /// 500, for an answer that cannot be sent.
@@ -280,13 +282,14 @@ pub(crate) fn convert_request(
     Ok(request)
 }
 
-/// The same head as hyper has it. `None` where it cannot be sent.
+/// The same head as hyper has it, and whether the connection closes, which the head may say, too. `None` where it cannot
+/// be sent.
 pub(crate) fn convert_head(
     head: &ResponseHead,
     size: BodySize,
     is_head: bool,
-    closes: bool,
-) -> Option<hyper::Response<()>> {
+    mut closes: bool,
+) -> Option<(hyper::Response<()>, bool)> {
     if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
         return None;
     }
@@ -300,7 +303,11 @@ pub(crate) fn convert_head(
     for (name, value) in &head.headers {
         match *name {
             // hyper says how the body is sent, and whether the connection goes on.
-            actix_header::TRANSFER_ENCODING | actix_header::CONNECTION => continue,
+            actix_header::TRANSFER_ENCODING => continue,
+            actix_header::CONNECTION => {
+                closes |= says_close(value);
+                continue;
+            }
             actix_header::CONTENT_LENGTH if !keeps_length(head.status, size, is_head) => continue,
             // Of these hyper would make no answer at all.
             actix_header::CONTENT_LENGTH
@@ -330,7 +337,7 @@ pub(crate) fn convert_head(
             header::HeaderValue::from_static("close"),
         );
     }
-    Some(answer)
+    Some((answer, closes))
 }
 
 fn is_length(value: &HeaderValue) -> bool {

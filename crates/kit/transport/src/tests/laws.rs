@@ -94,7 +94,16 @@ pub fn answer(head: &ResponseHead, size: BodySize, is_head: bool, closes: bool) 
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let is_interim = head.status.is_informational() && !switches;
     let lengths: Vec<_> = given(actix_header::CONTENT_LENGTH).collect();
-    let Some(answer) = convert_head(head, size, is_head, closes) else {
+    let has_close = given(actix_header::CONNECTION).any(|value| {
+        let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        value
+            .iter()
+            .all(|byte| (b' '..=b'~').contains(byte) || *byte == b'\t')
+            && options
+                .into_iter()
+                .any(|option| option.eq_ignore_ascii_case(b"close"))
+    });
+    let Some((answer, does_close)) = convert_head(head, size, is_head, closes) else {
         let is_number = |length: &&[u8]| {
             length.iter().all(u8::is_ascii_digit)
                 && std::str::from_utf8(length).is_ok_and(|text| text.parse::<u64>().is_ok())
@@ -106,6 +115,7 @@ pub fn answer(head: &ResponseHead, size: BodySize, is_head: bool, closes: bool) 
         return;
     };
     assert!(!is_interim);
+    assert_eq!(does_close, closes || has_close, "{head:?}");
     assert_eq!(answer.status().as_u16(), head.status.as_u16());
     let sent = |name| {
         answer
@@ -144,8 +154,8 @@ pub fn answer(head: &ResponseHead, size: BodySize, is_head: bool, closes: bool) 
     let connection: Vec<_> = sent("connection").collect();
     match connection[..] {
         [b"upgrade"] => assert!(switches),
-        [b"close"] => assert!(closes && !switches),
-        [] => assert!(!closes && !switches),
+        [b"close"] => assert!(does_close && !switches),
+        [] => assert!(!does_close && !switches),
         _ => panic!("{connection:?}"),
     }
 }
