@@ -72,7 +72,7 @@ impl Checks {
             let (stop, stopped) = AbortHandle::new_pair();
             let theirs = Arc::clone(&watched);
             thread.get_or_insert_with(Arbiter::new).spawn_fn(move || {
-                actix_rt::spawn(look_until(stopped, theirs, check));
+                actix_rt::spawn(look_until(stopped, theirs, check).boxed_local());
             });
             running.push(Running {
                 watched,
@@ -132,7 +132,7 @@ impl Checks {
                         None => new(policy(check)),
                     };
                     let (stop, stopped) = AbortHandle::new_pair();
-                    actix_rt::spawn(look_until(stopped, Arc::clone(&watched), asked));
+                    actix_rt::spawn(look_until(stopped, Arc::clone(&watched), asked).boxed_local());
                     Running {
                         watched,
                         settings: Some(check.clone()),

@@ -16,6 +16,7 @@ use std::{
 
 use actix_rt::time::sleep;
 use berth_kit_http::duration::compact;
+use futures_util::FutureExt as _;
 
 use crate::health::{Health, Phase};
 
@@ -38,12 +39,15 @@ impl Health {
             return;
         };
         let health = Arc::clone(self);
-        actix_rt::spawn(async move {
-            loop {
-                health.heartbeat.runs(&ran);
-                sleep(BEAT).await;
+        actix_rt::spawn(
+            async move {
+                loop {
+                    health.heartbeat.runs(&ran);
+                    sleep(BEAT).await;
+                }
             }
-        });
+            .boxed_local(),
+        );
     }
 
     /// Counts a second that the process has run.

@@ -63,15 +63,18 @@ impl Tasks {
             running.insert(number, name);
             let (stop, tell) = (stop.clone(), tell.clone());
             thread.get_or_insert_with(Arbiter::new).spawn_fn(move || {
-                actix_rt::spawn(async move {
-                    let run = AssertUnwindSafe(async { start(stop).await });
-                    let outcome = match run.catch_unwind().await {
-                        Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
-                        Err(_panic) => Err("it panicked".to_owned()),
-                    };
-                    // Nobody listens once the process ends.
-                    let _ = tell.send((number, outcome));
-                });
+                actix_rt::spawn(
+                    async move {
+                        let run = AssertUnwindSafe(async { start(stop).await });
+                        let outcome = match run.catch_unwind().await {
+                            Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
+                            Err(_panic) => Err("it panicked".to_owned()),
+                        };
+                        // Nobody listens once the process ends.
+                        let _ = tell.send((number, outcome));
+                    }
+                    .boxed_local(),
+                );
             });
         }
         Self { running, ended }

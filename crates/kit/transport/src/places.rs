@@ -9,6 +9,7 @@ use std::{
 
 use actix_rt::time::{sleep, timeout};
 use berth_kit_memory::{Budget, Pressure};
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -49,7 +50,9 @@ impl Places {
             let places = places.get_or_insert_with(|| {
                 let connections = Rc::<Connections>::default();
                 if let Some(memory) = memory {
-                    actix_rt::spawn(relieve(memory, workers, Rc::clone(&connections)));
+                    actix_rt::spawn(
+                        relieve(memory, workers, Rc::clone(&connections)).boxed_local(),
+                    );
                 }
                 Rc::new(Self {
                     connections,
@@ -82,14 +85,17 @@ impl Places {
             return;
         }
         let places = Rc::clone(self);
-        actix_rt::spawn(async move {
-            while places.free.available_permits() == 0 {
-                places.connections.make_room();
-                // Or as soon as there is one.
-                let _ = timeout(LOOK_AGAIN, places.free.acquire()).await;
+        actix_rt::spawn(
+            async move {
+                while places.free.available_permits() == 0 {
+                    places.connections.make_room();
+                    // Or as soon as there is one.
+                    let _ = timeout(LOOK_AGAIN, places.free.acquire()).await;
+                }
+                places.is_making_room.set(false);
             }
-            places.is_making_room.set(false);
-        });
+            .boxed_local(),
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use berth_kit_settings::{ReadinessCheck, SecretUrl};
+use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
     Request,
@@ -161,8 +162,11 @@ impl Http {
 async fn start(io: impl Read + Write + Unpin + 'static) -> Result<Connection, Cause> {
     let (client, connection) = handshake(io).await?;
     // It ends with the client, or with an error that the client's next request has as well.
-    actix_rt::spawn(async {
-        let _ = connection.await;
-    });
+    actix_rt::spawn(
+        async {
+            let _ = connection.await;
+        }
+        .boxed_local(),
+    );
     Ok(client)
 }

@@ -41,7 +41,10 @@ use berth_kit_telemetry::{
     metrics::Metrics,
 };
 use berth_kit_transport::Serving;
-use futures_util::future::{Either, poll_immediate, select};
+use futures_util::{
+    FutureExt as _,
+    future::{Either, poll_immediate, select},
+};
 
 use error::Failure;
 use shutdown::{Ending, LOG_FLUSH, Running};
@@ -226,8 +229,9 @@ async fn serve(
     let server = actix_rt::spawn(server);
     let tasks = Tasks::start(tasks, &stop.token());
     state.health.started();
-    actix_rt::spawn(Arc::clone(&state.health).keep_beating());
-    actix_rt::spawn(reloader.run());
+    // In boxes, as all that the kit spawns: each type of task brings 8 kB of code.
+    actix_rt::spawn(Arc::clone(&state.health).keep_beating().boxed_local());
+    actix_rt::spawn(reloader.run().boxed_local());
 
     let running = Running {
         server,

@@ -11,7 +11,10 @@ use berth_kit_health::Health;
 use berth_kit_settings::Shutdown;
 use berth_kit_telemetry::log::Logging;
 use berth_kit_transport::Stop;
-use futures_util::future::{Either, select};
+use futures_util::{
+    FutureExt as _,
+    future::{Either, select},
+};
 
 use crate::{
     lifecycle::{
@@ -93,12 +96,15 @@ impl Running {
             humantime::format_duration(shutdown.timeout)
         );
         let log = logging.clone();
-        actix_rt::spawn(async move {
-            let second = signals.next().await;
-            log::warn!("{}: the second signal; stopping at once", second.name());
-            log.flush(LOG_FLUSH / 5);
-            process::exit(second.exit_code().into());
-        });
+        actix_rt::spawn(
+            async move {
+                let second = signals.next().await;
+                log::warn!("{}: the second signal; stopping at once", second.name());
+                log.flush(LOG_FLUSH / 5);
+                process::exit(second.exit_code().into());
+            }
+            .boxed_local(),
+        );
 
         let (in_time, end) = drain(&self.stop, &self.handle, &shutdown, self.built_in).await;
         let requests = self.stop.lost();
