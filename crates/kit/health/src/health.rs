@@ -77,6 +77,7 @@ impl Health {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase() == Phase::Ready
+            && self.stuck().is_none()
             && self.dependencies.load().iter().all(|dependency| {
                 !dependency.policy().required || !dependency.is_missing(&dependency.snapshot())
             })
@@ -181,6 +182,8 @@ enum Reason {
     ShuttingDown,
     #[serde(rename = "checks failed")]
     ChecksFailed,
+    #[serde(rename = "worker stuck")]
+    WorkerStuck,
 }
 
 /// A check that has failed. Not why: that is in the log, and may say too much.
@@ -286,6 +289,8 @@ async fn readiness(req: HttpRequest, health: web::Data<Health>) -> impl Responde
     let (status, reason) = match phase {
         Phase::StartingUp => (State::NotReady, Some(Reason::StartingUp)),
         Phase::ShuttingDown => (State::NotReady, Some(Reason::ShuttingDown)),
+        // Clients of it would hang. It is replaced, and they had better be elsewhere by then.
+        Phase::Ready if health.stuck().is_some() => (State::NotReady, Some(Reason::WorkerStuck)),
         Phase::Ready if required => (State::NotReady, Some(Reason::ChecksFailed)),
         Phase::Ready if missing().next().is_some() => (State::Degraded, None),
         Phase::Ready => (State::Ready, None),

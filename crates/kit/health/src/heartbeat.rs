@@ -227,6 +227,7 @@ mod tests {
         assert_eq!(health.stuck(), None);
         health.started();
         assert!(health.stuck().is_some());
+        assert!(!health.is_ready());
         health.shutting_down();
         assert_eq!(health.stuck(), None);
     }

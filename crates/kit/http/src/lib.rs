@@ -59,7 +59,7 @@ pub use boundary::{
     Boundary,
     body::Limits,
     limits::RouteLimits,
-    shedding::{AllWorkers, ShedReason, Shedding},
+    shedding::{AdaptiveLimits, ShedReason, Shedding},
     timeout::Timeout,
 };
 pub use build_info::BuildInfo;

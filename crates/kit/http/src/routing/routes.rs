@@ -67,8 +67,9 @@ impl Routes {
         })
     }
 
-    /// Takes on requests of the route with this pattern, whatever else there is to do: for what is quick and should not
-    /// have to be tried again, such as the message that something has been paid.
+    /// Takes on requests of the route with this pattern, of any method, whatever else there is to do, and also where
+    /// memory runs short: for what is quick and should not have to be tried again, such as the message that something
+    /// has been paid. Where two patterns hold for a path, it is that with the longer literal beginning that counts.
     ///
     /// ```
     /// # use berth_kit_http::Routes;

@@ -64,6 +64,7 @@ async fn a_worker_that_is_held_makes_the_process_unwell_until_it_runs() {
         actix_rt::spawn(server);
     }
     let ask = || -> Response { Client::connect(operators).get("/health") };
+    let is_ready = || -> Response { Client::connect(operators).get("/ready") };
     health.started();
     assert_eq!(ask().status, 200);
 
@@ -78,6 +79,14 @@ async fn a_worker_that_is_held_makes_the_process_unwell_until_it_runs() {
         ask().text().contains("stuck: 1 of 2 workers, for 30s")
     });
     ask().assert_problem(503);
+    let unready = is_ready();
+    assert_eq!(unready.status, 503);
+    assert!(
+        unready.text().contains("\"worker stuck\""),
+        "{}",
+        unready.text()
+    );
     assert_eq!(held.read().status, 200);
     eventually("it runs again", || ask().status == 200);
+    assert_eq!(is_ready().status, 200);
 }

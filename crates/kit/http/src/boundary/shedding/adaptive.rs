@@ -35,8 +35,11 @@ const BUSY: f64 = 0.9;
 /// The shortest time after which the limit may change.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// How many requests beside half the limit have to have been answered in it.
+/// How many requests, beside half the limit, have to have been compared with what is usual by then.
 const SAMPLES: usize = 5;
+
+/// After which time it may where requests are refused and none is answered, but three times as long as one takes.
+const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 
 /// For how long quick requests may wait for each other in any case, in seconds: some come at one moment.
 const QUICK: f64 = 0.001;
@@ -56,9 +59,12 @@ const WEIGHT: f64 = 0.1;
 /// The same of one that has been alone for that.
 const LEARNED_WEIGHT: f64 = 0.5;
 
-/// What the workers of a process have in common.
+/// How much longer or shorter than usual one that is alone is taken to be at most.
+const OFF: f64 = 4.0;
+
+/// The adaptive limits of all workers of a process.
 #[derive(Debug)]
-pub struct AllWorkers {
+pub struct AdaptiveLimits {
     workers: AtomicUsize,
     in_flight: AtomicUsize,
     limit: AtomicUsize,
@@ -68,7 +74,7 @@ pub struct AllWorkers {
     since: Instant,
 }
 
-impl AllWorkers {
+impl AdaptiveLimits {
     pub(super) fn new(since: Instant) -> Self {
         Self {
             workers: AtomicUsize::new(0),
@@ -88,7 +94,7 @@ impl AllWorkers {
 
     /// Whether the limit of each is one for now, so that it is learned what is usual. It is so for all at once, for the
     /// requests of one worker wait for those of another, too.
-    fn learn(&self, has_refused: bool, now: Instant) -> bool {
+    fn is_to_learn(&self, has_refused: bool, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.since).as_secs();
         let number = since / LEARN_EVERY.as_secs();
         if number == 0 || since % LEARN_EVERY.as_secs() >= LEARN.as_secs() {
@@ -108,7 +114,7 @@ impl AllWorkers {
 
 /// The limit of one worker.
 pub(super) struct AdaptiveLimit {
-    all: Arc<AllWorkers>,
+    all: Arc<AdaptiveLimits>,
     /// For how long the worker has been at work, until it looked last whether something has come.
     worked: Box<dyn Fn() -> Duration>,
     state: RefCell<State>,
@@ -122,6 +128,8 @@ struct State {
     average: f64,
     /// How long one of each route takes alone, in seconds; 0 where that is not known.
     usual: Vec<f64>,
+    /// How many requests have ever been taken on.
+    taken_on: u64,
     /// What `worked` has said last, and when it did first.
     worked: Duration,
     worked_since: Instant,
@@ -136,7 +144,9 @@ struct Window {
     /// The most requests in flight at one moment.
     most: usize,
     has_refused: bool,
+    /// How many have been answered, and of how many of them it is known what is usual.
     answered: usize,
+    compared: usize,
     /// How long these waited for their worker, and took then, together and in seconds.
     waited: f64,
     took: f64,
@@ -152,6 +162,7 @@ impl Window {
             most,
             has_refused: false,
             answered: 0,
+            compared: 0,
             waited: 0.0,
             took: 0.0,
             usually: 0.0,
@@ -163,7 +174,8 @@ impl Window {
 #[derive(Debug)]
 pub(super) struct Taken {
     at: Instant,
-    is_alone: bool,
+    /// Where no other was in flight then: how many had been taken on.
+    alone_at: Option<u64>,
     /// When its worker came to it.
     begun: Option<Instant>,
     /// Since when it waits for its client, and for how long it did before.
@@ -174,7 +186,7 @@ pub(super) struct Taken {
 impl AdaptiveLimit {
     /// Of a worker that has been at work for as long as `worked` says.
     pub(super) fn new(
-        all: Arc<AllWorkers>,
+        all: Arc<AdaptiveLimits>,
         now: Instant,
         worked: impl Fn() -> Duration + 'static,
     ) -> Self {
@@ -186,6 +198,7 @@ impl AdaptiveLimit {
             in_flight: 0,
             average: QUICK / INITIAL,
             usual: Vec::new(),
+            taken_on: 0,
             worked: busy,
             worked_since: now,
             window: Window::new(now, busy, 0),
@@ -197,12 +210,17 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Takes a request on; `None` where there are too many.
-    pub(super) fn admit(&self, now: Instant) -> Option<Taken> {
+    /// Whether these are those of its process.
+    pub(super) fn is_one_of(&self, all: &Arc<AdaptiveLimits>) -> bool {
+        Arc::ptr_eq(&self.all, all)
+    }
+
+    /// Takes a request of the route of this number on; `None` where there are too many.
+    pub(super) fn admit(&self, route: usize, now: Instant) -> Option<Taken> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         let busy = state.busy((self.worked)(), now);
-        if state.has_seen_enough(now) {
+        if state.is_to_adapt(now) {
             let before = whole(state.limit);
             state.adapt(now, busy);
             let after = whole(state.limit);
@@ -211,27 +229,40 @@ impl AdaptiveLimit {
                 .limit
                 .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
-        let limit = if self.all.learn(state.window.has_refused, now) {
-            1
-        } else {
-            whole(state.limit)
-        };
-        let quick = QUICK / state.average;
-        if state.in_flight >= limit.max(whole(quick)) {
+        // Quick ones may be more, but not those that are slow among them.
+        let takes = state
+            .average
+            .max(state.usual.get(route).copied().unwrap_or_default());
+        let quick = whole(QUICK / takes);
+        let limit = whole(state.limit).max(quick);
+        // What takes longer would not be alone in time.
+        let is_to_learn = takes <= LEARN.as_secs_f64() / 2.0
+            && self.all.is_to_learn(state.window.has_refused, now);
+        if state.in_flight >= limit {
             state.window.has_refused = true;
             return None;
         }
-        state.in_flight += 1;
-        state.window.most = state.window.most.max(state.in_flight);
-        let others = self.all.in_flight.fetch_add(1, Ordering::Relaxed);
-        let is_alone = state.in_flight == 1 && others < self.all.workers.load(Ordering::Relaxed);
+        if is_to_learn && state.in_flight >= quick.max(1) {
+            return None;
+        }
+        let alone_at = self.enter(state);
         Some(Taken {
             at: now,
-            is_alone,
+            alone_at,
             begun: None,
             waits_since: None,
             waited: Duration::ZERO,
         })
+    }
+
+    /// One more is in flight. Where it is the only one, this is how many have been taken on.
+    fn enter(&self, state: &mut State) -> Option<u64> {
+        state.in_flight += 1;
+        state.taken_on += 1;
+        state.window.most = state.window.most.max(state.in_flight);
+        let others = self.all.in_flight.fetch_add(1, Ordering::Relaxed);
+        let is_alone = state.in_flight == 1 && others < self.all.workers.load(Ordering::Relaxed);
+        is_alone.then_some(state.taken_on)
     }
 
     /// The worker has come to the request.
@@ -244,7 +275,6 @@ impl AdaptiveLimit {
     pub(super) fn wait(&self, taken: &mut Taken, now: Instant) {
         if taken.waits_since.is_none() {
             taken.waits_since = Some(now);
-            taken.is_alone = false;
             self.leave();
         }
     }
@@ -253,8 +283,7 @@ impl AdaptiveLimit {
     pub(super) fn go_on(&self, taken: &mut Taken, now: impl FnOnce() -> Instant) {
         if let Some(since) = taken.waits_since.take() {
             taken.waited += now().saturating_duration_since(since);
-            self.state.borrow_mut().in_flight += 1;
-            self.all.in_flight.fetch_add(1, Ordering::Relaxed);
+            taken.alone_at = self.enter(&mut self.state.borrow_mut());
         }
     }
 
@@ -281,8 +310,10 @@ impl AdaptiveLimit {
         if state.usual.len() <= route {
             state.usual.resize(route + 1, 0.0);
         }
-        if taken.is_alone {
-            let is_to_learn = self.all.learn(false, now);
+        state.window.answered += 1;
+        // And has been all the time.
+        if taken.alone_at == Some(state.taken_on) {
+            let is_to_learn = self.all.is_to_learn(false, now);
             let weight = if is_to_learn { LEARNED_WEIGHT } else { WEIGHT };
             state.learn(route, took, weight);
             self.all
@@ -293,7 +324,7 @@ impl AdaptiveLimit {
         // What began before the limit was changed says nothing of the new one.
         if usual > 0.0 && taken.at >= state.window.began {
             let waited = begun.saturating_duration_since(taken.at);
-            state.window.answered += 1;
+            state.window.compared += 1;
             state.window.waited += waited.as_secs_f64();
             state.window.took += took;
             state.window.usually += usual;
@@ -317,12 +348,28 @@ impl State {
         if *usual == 0.0 {
             *usual = took;
         }
+        // One that is far off is a mishap, or something has changed and others follow.
+        let took = took.clamp(*usual / OFF, *usual * OFF);
         approach(usual, took, weight);
     }
 
-    fn has_seen_enough(&self, now: Instant) -> bool {
-        self.window.answered >= SAMPLES + whole(self.limit / 2.0)
-            && now.saturating_duration_since(self.window.began) >= WINDOW
+    fn is_to_adapt(&self, now: Instant) -> bool {
+        let Window {
+            began,
+            compared,
+            answered,
+            has_refused,
+            ..
+        } = self.window;
+        let lasts = now.saturating_duration_since(began);
+        if compared >= SAMPLES + whole(self.limit / 2.0) {
+            return lasts >= WINDOW;
+        }
+        // Where those that hang are as many as there may be, nothing would ever be answered.
+        has_refused
+            && answered == 0
+            && lasts >= LONGEST_WINDOW
+            && lasts.as_secs_f64() >= 3.0 * self.average
     }
 
     fn adapt(&mut self, now: Instant, busy: Duration) {
@@ -331,11 +378,15 @@ impl State {
         let is_busy = at_work >= BUSY * (now - window.began).as_secs_f64();
         // That some wait for a worker that rests at other times is no overload.
         let waited = if is_busy { window.waited } else { 0.0 };
-        let slower = (waited + window.took) / window.usually;
+        let slower = if window.compared > 0 {
+            (waited + window.took) / window.usually
+        } else {
+            1.0
+        };
         if slower > SLOWER && window.most >= whole(self.limit / 2.0) {
             self.limit = (self.limit * (SLOWER / slower).max(LOWERED)).max(1.0);
         } else if !window.has_refused {
-            self.limit = self.limit.max((self.limit + 1.0).min(INITIAL));
+            self.limit = self.limit.max((self.limit * RAISED + 1.0).min(INITIAL));
         } else if !is_busy {
             self.limit = self.limit * RAISED + 1.0;
         }

@@ -96,7 +96,7 @@ pub(crate) enum Begin {
 impl Admitted {
     #[inline(never)]
     pub(super) fn adaptive(limit: &Rc<AdaptiveLimit>, request: &RequestContext) -> Option<Self> {
-        let taken = limit.admit(Instant::now())?;
+        let taken = limit.admit(request.route_id().index(), Instant::now())?;
         Some(Self::new(InFlight::Adaptive {
             limit: Rc::clone(limit),
             taken,

@@ -4,8 +4,9 @@ mod adaptive;
 mod in_flight;
 
 use std::{
+    cell::RefCell,
     fmt,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use actix_web::{
 use berth_kit_memory::{Budget, Pressure};
 
 use adaptive::AdaptiveLimit;
-pub use adaptive::AllWorkers;
+pub use adaptive::AdaptiveLimits;
 use in_flight::FixedLimit;
 pub(crate) use in_flight::{Admitted, Begin};
 
@@ -26,6 +27,11 @@ use crate::{problem::Problem, request::context::RequestContext};
 /// What is larger, in bytes, is refused already where memory runs short.
 const LARGE_BODY: u64 = 64 * 1024;
 const LARGE_HEAD: usize = 8 * 1024;
+
+thread_local! {
+    /// The adaptive limit of the worker whose thread this is.
+    static OF_THIS_THREAD: RefCell<Weak<AdaptiveLimit>> = const { RefCell::new(Weak::new()) };
+}
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +67,7 @@ pub struct Shedding {
 enum MaxInFlight {
     Any,
     Fixed(Arc<FixedLimit>),
-    Adaptive(Arc<AllWorkers>),
+    Adaptive(Arc<AdaptiveLimits>),
 }
 
 /// What a worker sheds load by.
@@ -104,8 +110,8 @@ impl Shedding {
     /// Refuses requests where those in flight take much longer together than they would alone. How many are taken on
     /// is found out, and told.
     #[must_use]
-    pub fn adaptive(self) -> (Self, Arc<AllWorkers>) {
-        let workers = Arc::new(AllWorkers::new(Instant::now()));
+    pub fn adaptive(self) -> (Self, Arc<AdaptiveLimits>) {
+        let workers = Arc::new(AdaptiveLimits::new(Instant::now()));
         let shedding = Self {
             in_flight: MaxInFlight::Adaptive(Arc::clone(&workers)),
             ..self
@@ -118,12 +124,17 @@ impl Shedding {
         let MaxInFlight::Adaptive(all) = &self.in_flight else {
             return OfWorker::default();
         };
-        let all = Arc::clone(all);
-        OfWorker(Some(Rc::new(AdaptiveLimit::new(
-            all,
-            Instant::now(),
-            worked(),
-        ))))
+        // A worker has an app for each listener, and one limit.
+        let limit = OF_THIS_THREAD.with_borrow_mut(|last| match last.upgrade() {
+            Some(limit) if limit.is_one_of(all) => limit,
+            _ => {
+                let limit = AdaptiveLimit::new(Arc::clone(all), Instant::now(), worked());
+                let limit = Rc::new(limit);
+                *last = Rc::downgrade(&limit);
+                limit
+            }
+        });
+        OfWorker(Some(limit))
     }
 
     /// Takes a request on.

@@ -62,6 +62,8 @@ def overload() -> str:
         best = load(server.port, target, 2 * capacity, 2, after=1).answered
     assert best > 0.8 * capacity, f"without a limit, {best:.0f} answered a second"
     computing = overloaded(target, best, most)
+    if short_or_long(True, False):
+        return f"auto: {computing}"
     waiting = overloaded(*WAITING)
     # Nothing gets slower there: more is taken on than at first, until all is.
     with limited("auto") as server:
