@@ -5,7 +5,7 @@
 //! raised where requests have been refused, unless the worker never rests, for that one cannot do more.
 //!
 //! What is usual is learned for each route from requests that are alone. Where requests are refused, each ten seconds
-//! the limit is one for a moment, of all workers at once.
+//! the limit is one for a moment, of all workers at once; and sooner where it is not known what is usual.
 
 use std::{
     cell::RefCell,
@@ -68,7 +68,7 @@ pub struct AdaptiveLimits {
     workers: AtomicUsize,
     in_flight: AtomicUsize,
     limit: AtomicUsize,
-    /// The number of the last time for learning, and how many requests have been alone in it.
+    /// When it was begun last to learn what is usual, in milliseconds, and how many requests have been alone since.
     learning: AtomicU64,
     learned: AtomicUsize,
     since: Instant,
@@ -93,22 +93,24 @@ impl AdaptiveLimits {
     }
 
     /// Whether the limit of each is one for now, so that it is learned what is usual. It is so for all at once, for the
-    /// requests of one worker wait for those of another, too.
-    fn is_to_learn(&self, has_refused: bool, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.since).as_secs();
-        let number = since / LEARN_EVERY.as_secs();
-        if number == 0 || since % LEARN_EVERY.as_secs() >= LEARN.as_secs() {
-            return false;
-        }
-        if self.learning.load(Ordering::Relaxed) == number {
+    /// requests of one worker wait for those of another, too. It begins where a request `is_refused`, and sooner where
+    /// it `is_unknown` what is usual for it.
+    fn is_to_learn(&self, is_refused: bool, is_unknown: bool, now: Instant) -> bool {
+        let now = now.saturating_duration_since(self.since).as_millis();
+        // From one on: 0 is never.
+        let now = u64::try_from(now).unwrap_or(u64::MAX).saturating_add(1);
+        let last = self.learning.load(Ordering::Relaxed);
+        let since = Duration::from_millis(now.saturating_sub(last));
+        if last > 0 && since < LEARN {
             let enough = LEARNED * self.workers.load(Ordering::Relaxed);
             return self.learned.load(Ordering::Relaxed) < enough;
         }
-        if has_refused {
+        let is_due = since >= LEARN_EVERY || is_unknown && (last == 0 || since >= 2 * LEARN);
+        if is_refused && is_due {
             self.learned.store(0, Ordering::Relaxed);
-            self.learning.store(number, Ordering::Relaxed);
+            self.learning.store(now, Ordering::Relaxed);
         }
-        has_refused
+        is_refused && is_due
     }
 }
 
@@ -230,14 +232,15 @@ impl AdaptiveLimit {
                 .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
         // Quick ones may be more, but not those that are slow among them.
-        let takes = state
-            .average
-            .max(state.usual.get(route).copied().unwrap_or_default());
+        let usual = state.usual.get(route).copied().unwrap_or_default();
+        let takes = state.average.max(usual);
         let quick = whole(QUICK / takes);
         let limit = whole(state.limit).max(quick);
         // What takes longer would not be alone in time.
         let is_to_learn = takes <= LEARN.as_secs_f64() / 2.0
-            && self.all.is_to_learn(state.window.has_refused, now);
+            && self
+                .all
+                .is_to_learn(state.window.has_refused, usual == 0.0, now);
         if state.in_flight >= limit {
             state.window.has_refused = true;
             return None;
@@ -313,7 +316,7 @@ impl AdaptiveLimit {
         state.window.answered += 1;
         // And has been all the time.
         if taken.alone_at == Some(state.taken_on) {
-            let is_to_learn = self.all.is_to_learn(false, now);
+            let is_to_learn = self.all.is_to_learn(false, false, now);
             let weight = if is_to_learn { LEARNED_WEIGHT } else { WEIGHT };
             state.learn(route, took, weight);
             self.all

@@ -375,6 +375,7 @@ fn one_that_hangs_does_not_keep_others_out() {
     let limit = AdaptiveLimit::new(Arc::new(AdaptiveLimits::new(start)), start, works);
     limit.state.borrow_mut().limit = 1.0;
     limit.state.borrow_mut().average = 0.02;
+    limit.state.borrow_mut().usual = vec![0.02];
     let mut hangs = limit.admit(0, start).unwrap();
     limit.begin(&mut hangs, start);
     assert!(limit.admit(0, after(0.5)).is_none());
