@@ -67,7 +67,7 @@ def overload() -> str:
     waiting = overloaded(*WAITING)
     # Nothing gets slower there: more is taken on than at first, until all is.
     with limited("auto") as server:
-        seen = load(server.port, "/debug/delay/200ms", 800, 1, after=5)
+        seen = load(server.port, "/debug/delay/200ms", 800, 2, after=10)
         found = server.sample("berth_max_in_flight")
         assert hardly_any(seen), f"{seen.refused} of {len(seen.latencies)} refused where nothing gets slower, limit {found}"
     return f"auto: {computing}; 20 in flight: {waiting}; auto, nothing is slow: {found:.0f} in flight, {seen.refused} refused"
