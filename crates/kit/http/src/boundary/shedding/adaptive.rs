@@ -7,15 +7,17 @@
 //! What is usual is learned for each route from requests that are alone. Where requests are refused, each ten seconds
 //! the limit is one for a moment, of all workers at once; and sooner where it is not known what is usual.
 
+mod learning;
+
 use std::{
     cell::RefCell,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
+
+pub use learning::AdaptiveLimits;
+use learning::LEARN;
 
 /// The limit of a worker at its start, and after a while without a refusal.
 const INITIAL: f64 = 32.0;
@@ -44,15 +46,6 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 /// For how long quick requests may wait for each other in any case, in seconds: some come at one moment.
 const QUICK: f64 = 0.001;
 
-/// How often what is usual is learned anew where requests are refused.
-const LEARN_EVERY: Duration = Duration::from_secs(10);
-
-/// How long that may take.
-const LEARN: Duration = Duration::from_secs(1);
-
-/// How many requests of each worker are enough for it.
-const LEARNED: usize = 3;
-
 /// The weight of one more request in an average.
 const WEIGHT: f64 = 0.1;
 
@@ -61,58 +54,6 @@ const LEARNED_WEIGHT: f64 = 0.5;
 
 /// How much longer or shorter than usual one that is alone is taken to be at most.
 const OFF: f64 = 4.0;
-
-/// The adaptive limits of all workers of a process.
-#[derive(Debug)]
-pub struct AdaptiveLimits {
-    workers: AtomicUsize,
-    in_flight: AtomicUsize,
-    limit: AtomicUsize,
-    /// When it was begun last to learn what is usual, in milliseconds, and how many requests have been alone since.
-    learning: AtomicU64,
-    learned: AtomicUsize,
-    since: Instant,
-}
-
-impl AdaptiveLimits {
-    pub(super) fn new(since: Instant) -> Self {
-        Self {
-            workers: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-            limit: AtomicUsize::new(0),
-            learning: AtomicU64::new(0),
-            learned: AtomicUsize::new(0),
-            since,
-        }
-    }
-
-    /// How many requests they take on now, together.
-    #[must_use]
-    pub fn limit(&self) -> usize {
-        self.limit.load(Ordering::Relaxed)
-    }
-
-    /// Whether the limit of each is one for now, so that it is learned what is usual. It is so for all at once, for the
-    /// requests of one worker wait for those of another, too. It begins where a request `is_refused`, and sooner where
-    /// it `is_unknown` what is usual for it.
-    fn is_to_learn(&self, is_refused: bool, is_unknown: bool, now: Instant) -> bool {
-        let now = now.saturating_duration_since(self.since).as_millis();
-        // From one on: 0 is never.
-        let now = u64::try_from(now).unwrap_or(u64::MAX).saturating_add(1);
-        let last = self.learning.load(Ordering::Relaxed);
-        let since = Duration::from_millis(now.saturating_sub(last));
-        if last > 0 && since < LEARN {
-            let enough = LEARNED * self.workers.load(Ordering::Relaxed);
-            return self.learned.load(Ordering::Relaxed) < enough;
-        }
-        let is_due = since >= LEARN_EVERY || is_unknown && (last == 0 || since >= 2 * LEARN);
-        if is_refused && is_due {
-            self.learned.store(0, Ordering::Relaxed);
-            self.learning.store(now, Ordering::Relaxed);
-        }
-        is_refused && is_due
-    }
-}
 
 /// The limit of one worker.
 pub(super) struct AdaptiveLimit {
