@@ -2,4 +2,4 @@
 
 mod log_bounds;
 mod logs;
-mod metrics;
+pub(crate) mod metrics;
